@@ -45,6 +45,7 @@ def to_scaled(value: Decimal, decimals: int) -> int:
     sign, digits, exponent = value.as_tuple()
     coefficient = int("".join(map(str, digits)))
     shift = int(exponent) + decimals
+    scaled: int
     if shift >= 0:
         scaled = coefficient * 10 ** min(shift, 40)
     else:

@@ -18,7 +18,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An absolute set of one output to 0 or 1; it must not be carried out after ``not_after_ms``."""
+    """An absolute set of an output to 0 or 1, not to be carried out after ``not_after_ms``."""
 
     command: str
     register: str
