@@ -1,0 +1,76 @@
+"""Time is passed in. Whoever needs it takes a ``Clock``; nobody else reads the system's."""
+
+import asyncio
+import heapq
+import itertools
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time in epoch milliseconds (UTC), monotonic seconds, and waiting."""
+
+    def now_ms(self) -> int: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The clock of the computer."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class ManualClock:
+    """A clock that moves only when it is told to: for time-lapse and for tests."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._start_ms = now_ms
+        self._now_ms = now_ms
+        self._order = itertools.count()
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return (self._now_ms - self._start_ms) / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due = self._now_ms + max(0, round(seconds * 1000))
+        heapq.heappush(self._sleepers, (due, next(self._order), wake))
+        self._wake_due()
+        await wake
+
+    def advance(self, seconds: float) -> None:
+        """Move forward, and wake everybody who is due."""
+        self._now_ms += round(seconds * 1000)
+        self._wake_due()
+
+    def _wake_due(self) -> None:
+        while self._sleepers and self._sleepers[0][0] <= self._now_ms:
+            wake = heapq.heappop(self._sleepers)[2]
+            if not wake.done():
+                wake.set_result(None)
+
+
+def to_datetime(at_ms: int) -> datetime:
+    """The aware UTC time that epoch milliseconds stand for."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+
+
+def to_ms(at: datetime) -> int:
+    """Epoch milliseconds of an aware time; what is finer is cut off."""
+    whole = at.replace(microsecond=0)
+    return round(whole.timestamp()) * 1000 + at.microsecond // 1000

@@ -1,0 +1,48 @@
+"""What a gateway is told: acks, resume, commands. Normative: docs/protocol.md."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from common.messages.envelope import VERSION
+from common.messages.uplink import HexId, Millis, Seq, Text, Word
+
+
+class Rejection(Struct, frozen=True, array_like=True):
+    """An entry that the cloud can never store, and why."""
+
+    seq: Seq
+    reason: Text
+
+
+class Ack(Struct, frozen=True):
+    """Exactly the entries first..last of the stream are dealt with, durably.
+
+    All of them are in the database, but for those in ``rejected``.
+    """
+
+    stream: HexId
+    first: Seq
+    last: Seq
+    rejected: list[Rejection] = []
+    v: int = VERSION
+
+
+class Resume(Struct, frozen=True):
+    """The answer to hello: exactly these ranges of the stream are dealt with; send all else."""
+
+    stream: HexId
+    committed: list[tuple[int, int]]
+    v: int = VERSION
+
+
+class Command(Struct, frozen=True):
+    """Set an output register to ``value`` (0 or 1), once, not after ``expires_at``."""
+
+    id: HexId
+    device: Word
+    register: Word
+    value: Annotated[int, Meta(ge=0, le=1)]
+    issued_at: Millis
+    expires_at: Millis
+    v: int = VERSION

@@ -1,0 +1,148 @@
+"""One MQTT connection that comes back. The only module that knows the client library."""
+
+import random
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+from msgspec import Struct
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from common.clock import Clock
+from common.errors import Retryable, Unreachable
+from common.logs import events
+from common.settings import read_secret
+
+QUEUED_MESSAGES = 10_000
+"""Messages held for a slow reader; more are dropped, and sent again for want of an ack."""
+
+
+class MqttSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is. ``tls_ca_file`` turns TLS on."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str = ""
+    password_file: str = ""
+    tls_ca_file: str = ""
+    keepalive_s: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says, retained, when this client is gone without a word."""
+
+    topic: str
+    payload: bytes
+
+
+class MqttSession:
+    """A connection to the broker, with its subscriptions; reconnects for ever.
+
+    A clean session: whatever must not be lost is acknowledged end to end, above this class.
+    Nothing but ``run`` is needed to keep it alive.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        *,
+        clock: Clock,
+        subscriptions: Sequence[str],
+        on_message: Callable[[str, bytes], Awaitable[None]],
+        on_connect: Callable[[], Awaitable[None]] | None = None,
+        will: Callable[[], Will] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._clock = clock
+        self._subscriptions = subscriptions
+        self._on_message = on_message
+        self._on_connect = on_connect
+        self._will = will
+        self._client: aiomqtt.Client | None = None
+        self.connects = 0
+        self.last_error = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and not gone since, as far as is known."""
+        return self._client is not None
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Hand a message to the broker (QoS 1) and wait for its PUBACK, which proves nothing more.
+
+        Raises Unreachable when there is no connection, or it breaks meanwhile.
+        """
+        client = self._client
+        if client is None:
+            raise Unreachable("no connection to the MQTT broker")
+        try:
+            await client.publish(topic, payload, qos=1, retain=retain)
+        except aiomqtt.MqttError as error:
+            raise Unreachable(f"MQTT: {error}") from error
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again after a random, growing pause."""
+        while True:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(Retryable),
+                wait=wait_random_exponential(multiplier=0.2, max=15),
+                sleep=self._clock.sleep,
+            ):
+                with attempt:
+                    await self._serve_once()
+            await self._clock.sleep(random.uniform(0.05, 0.3))
+
+    async def _serve_once(self) -> None:
+        """One connection's life; raises Unreachable when the broker never welcomed us."""
+        welcomed = False
+        try:
+            async with self._new_client() as client:
+                for topic in self._subscriptions:
+                    await client.subscribe(topic, qos=1)
+                self._client = client
+                self.connects += 1
+                welcomed = True
+                events.info("MQTT %s: connected", self._client_id)
+                if self._on_connect:
+                    await self._on_connect()
+                async for message in client.messages:
+                    payload = message.payload
+                    if isinstance(payload, bytes):
+                        await self._on_message(str(message.topic), payload)
+        except (aiomqtt.MqttError, OSError, Retryable) as error:
+            if str(error) != self.last_error or welcomed:
+                events.warning("MQTT %s: connection lost: %s", self._client_id, error)
+            self.last_error = str(error)
+            if not welcomed:
+                raise Unreachable(f"MQTT: {error}") from error
+        finally:
+            self._client = None
+
+    def _new_client(self) -> aiomqtt.Client:
+        settings = self._settings
+        password = read_secret(Path(settings.password_file)) if settings.password_file else None
+        will = self._will() if self._will else None
+        return aiomqtt.Client(
+            settings.host,
+            settings.port,
+            username=settings.username or None,
+            password=password,
+            identifier=self._client_id,
+            clean_session=True,
+            keepalive=settings.keepalive_s,
+            timeout=settings.keepalive_s,
+            will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
+            tls_context=(
+                ssl.create_default_context(cafile=settings.tls_ca_file)
+                if settings.tls_ca_file
+                else None
+            ),
+            max_queued_incoming_messages=QUEUED_MESSAGES,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
