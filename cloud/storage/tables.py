@@ -1,0 +1,265 @@
+"""The tables, the same on MariaDB/MySQL and on SQLite. Migrations are checked against them.
+
+Times are epoch milliseconds (UTC); values are integers scaled by their register's decimals.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.schema import SchemaItem
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+BigInt = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+Millis = BigInt
+Id = Integer
+Blob = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+class Key(TypeDecorator[str]):
+    """A key or hex identity: ASCII, compared byte by byte."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int = 48) -> None:
+        super().__init__(length)
+        self.key_length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(
+                mysql.VARCHAR(self.key_length, charset="ascii", collation="ascii_bin")
+            )
+        return dialect.type_descriptor(String(self.key_length))
+
+
+OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+}
+
+
+def _table(name: str, *items: SchemaItem) -> Table:
+    return Table(name, metadata, *items, **OPTIONS)
+
+
+site = _table(
+    "site",
+    Column("id", Id, primary_key=True),
+    Column("key", Key(), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("timezone", String(64), nullable=False),
+)
+
+gateway = _table(
+    "gateway",
+    Column("id", Id, primary_key=True),
+    Column("site_id", ForeignKey("site.id"), nullable=False),
+    Column("key", Key(), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("agent", String(200), nullable=False, default=""),
+    Column("online", Boolean, nullable=False, default=False),
+    Column("boot", BigInt, nullable=False, default=0),
+    Column("session", BigInt, nullable=False, default=0),
+    Column("seen_at", Millis),
+    Column("status_at", Millis),
+    Column("status", Text),  # the last status message, JSON
+)
+
+stream = _table(
+    "stream",
+    Column("id", Id, primary_key=True),
+    Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
+    Column("stream", Key(32), nullable=False),
+    Column("first_kept", BigInt, nullable=False, default=1),
+    Column("next_seq", BigInt, nullable=False, default=1),
+    Column("created_at", Millis, nullable=False),
+    UniqueConstraint("gateway_id", "stream"),
+)
+
+ledger = _table(
+    "ledger",  # ranges of sequence numbers that are dealt with; disjoint, never adjacent
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("first", BigInt, primary_key=True, autoincrement=False),
+    Column("last", BigInt, nullable=False),
+)
+
+rejected = _table(
+    "rejected",  # entries that can never be stored, and why
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("seq", BigInt, primary_key=True, autoincrement=False),
+    Column("reason", String(2000), nullable=False),
+    Column("body", Blob, nullable=False),
+    Column("received_at", Millis, nullable=False),
+)
+
+quarantine = _table(
+    "quarantine",  # messages that could not be taken apart
+    Column("id", BigInt, primary_key=True),
+    Column("topic", String(300), nullable=False),
+    Column("reason", String(2000), nullable=False),
+    Column("size", BigInt, nullable=False),
+    Column("payload", Blob, nullable=False),  # its beginning, at most 64 KiB
+    Column("received_at", Millis, nullable=False),
+)
+
+device = _table(
+    "device",
+    Column("id", Id, primary_key=True),
+    Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
+    Column("key", Key(), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("driver", Key(), nullable=False),
+    Column("model", String(200), nullable=False, default=""),
+    Column("active", Boolean, nullable=False, default=True),
+    UniqueConstraint("gateway_id", "key"),
+)
+
+register = _table(
+    "register",  # a register whose kind or decimals change becomes another register
+    Column("id", Id, primary_key=True),
+    Column("device_id", ForeignKey("device.id"), nullable=False),
+    Column("key", Key(), nullable=False),
+    Column("kind", Key(), nullable=False),
+    Column("decimals", SmallInteger, nullable=False),
+    Column("medium", SmallInteger, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("interval_s", Integer, nullable=False, default=0),
+    Column("obis", String(48)),
+    Column("state_0", String(48)),
+    Column("state_1", String(48)),
+    Column("writable", Boolean, nullable=False, default=False),
+    Column("active", Boolean, nullable=False, default=True),
+    UniqueConstraint("device_id", "key", "kind", "decimals"),
+)
+
+stream_register = _table(
+    "stream_register",  # the number by which a stream names a register; never changes
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("no", BigInt, primary_key=True, autoincrement=False),
+    Column("register_id", Id, nullable=False),
+)
+
+reading = _table(
+    "reading",
+    Column("register_id", Id, primary_key=True, autoincrement=False),
+    Column("at", Millis, primary_key=True, autoincrement=False),
+    Column("value", BigInt),
+    Column("quality", SmallInteger, nullable=False),
+    Column("raw", BigInt),
+)
+
+latest = _table(
+    "latest",  # the reading with the greatest time, of each register
+    Column("register_id", Id, primary_key=True, autoincrement=False),
+    Column("at", Millis, nullable=False),
+    Column("value", BigInt),
+    Column("quality", SmallInteger, nullable=False),
+    Column("raw", BigInt),
+    Column("received_at", Millis, nullable=False),
+)
+
+event = _table(
+    "event",
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("seq", BigInt, primary_key=True, autoincrement=False),
+    Column("gateway_id", Id, nullable=False),
+    Column("device", Key(), nullable=False, default=""),
+    Column("at", Millis, nullable=False),
+    Column("received_at", Millis, nullable=False),
+    Column("code", Key(), nullable=False),
+    Column("severity", Key(16), nullable=False),
+    Column("text", String(2000), nullable=False),
+    Column("data", Text, nullable=False),  # JSON object
+    Column("acknowledged_at", Millis),
+    Column("acknowledged_by", String(200)),
+    Index(None, "at"),
+    Index(None, "severity", "acknowledged_at"),
+)
+
+command = _table(
+    "command",  # also the outbox: pending rows are what is still to be sent
+    Column("id", Key(32), primary_key=True),
+    Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
+    Column("register_id", ForeignKey("register.id"), nullable=False),
+    Column("value", SmallInteger, nullable=False),
+    Column("state", Key(16), nullable=False),
+    Column("issued_by", String(200), nullable=False),
+    Column("rule_id", Id),
+    Column("reason", String(2000), nullable=False, default=""),
+    Column("issued_at", Millis, nullable=False),
+    Column("expires_at", Millis, nullable=False),
+    Column("send_at", Millis),  # when to publish (again); null when there is nothing to publish
+    Column("sends", Integer, nullable=False, default=0),
+    Column("readback", SmallInteger),
+    Column("detail", String(2000), nullable=False, default=""),
+    Column("done_at", Millis),
+    Index(None, "send_at"),
+    Index(None, "register_id", "issued_at"),
+)
+
+command_step = _table(
+    "command_step",  # the life line of a command
+    Column("command_id", ForeignKey("command.id"), primary_key=True),
+    Column("n", SmallInteger, primary_key=True, autoincrement=False),
+    Column("state", Key(16), nullable=False),
+    Column("at", Millis, nullable=False),
+    Column("detail", String(2000), nullable=False, default=""),
+)
+
+rule = _table(
+    "rule",
+    Column("id", Id, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("definition", Text, nullable=False),  # common.rules.Rule, JSON
+    Column("state", Text, nullable=False),  # common.rules.RuleState, JSON
+    Column("changed_at", Millis, nullable=False),
+)
+
+account = _table(
+    "account",
+    Column("id", Id, primary_key=True),
+    Column("name", String(190), nullable=False, unique=True),
+    Column("password", String(300), nullable=False),  # argon2 hash
+    Column("role", Key(16), nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("created_at", Millis, nullable=False),
+)
+
+token = _table(
+    "token",
+    Column("id", Id, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("hash", Key(64), nullable=False, unique=True),  # SHA-256 of the token
+    Column("created_at", Millis, nullable=False),
+    Column("expires_at", Millis),
+)
