@@ -47,18 +47,22 @@ class ManualClock:
         return (self._now_ms - self._start_ms) / 1000
 
     async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        due = self._now_ms + max(0, round(seconds * 1000))
+        due = self._now_ms + round(seconds * 1000)
         heapq.heappush(self._sleepers, (due, next(self._order), wake))
-        self._wake_due()
         await wake
+
+    @property
+    def sleepers(self) -> int:
+        """How many are waiting for the clock to move."""
+        return sum(not wake.done() for _, _, wake in self._sleepers)
 
     def advance(self, seconds: float) -> None:
         """Move forward, and wake everybody who is due."""
         self._now_ms += round(seconds * 1000)
-        self._wake_due()
-
-    def _wake_due(self) -> None:
         while self._sleepers and self._sleepers[0][0] <= self._now_ms:
             wake = heapq.heappop(self._sleepers)[2]
             if not wake.done():

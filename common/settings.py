@@ -37,7 +37,9 @@ def parse_toml(content: bytes, kind: type[Settings], source: str) -> Settings:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{source}: line {line}: not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: {error}") from error
+        end = f"(at line {content.count(b'\n') + 1}, the last)"
+        message = str(error).replace("(at end of document)", end)
+        raise ConfigError(f"{source}: {message}") from error
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
