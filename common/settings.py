@@ -37,7 +37,7 @@ def parse_toml(content: bytes, kind: type[Settings], source: str) -> Settings:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{source}: line {line}: not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        end = f"(at line {content.count(b'\n') + 1}, the last)"
+        end = f"(at line {len(content.splitlines())}, the last)"
         message = str(error).replace("(at end of document)", end)
         raise ConfigError(f"{source}: {message}") from error
     try:
