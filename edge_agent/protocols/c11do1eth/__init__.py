@@ -1,0 +1,63 @@
+"""IM1, the line protocol of the C11DO1ETH module: bytes to frames and back, for both roles.
+
+IM1 is inMetter's own protocol (docs/devices/c11do1eth.md is its definition); it claims no
+compatibility with anything else. Nothing here waits, reads a clock or opens a socket.
+"""
+
+from edge_agent.protocols.c11do1eth.auth import is_proof, prove
+from edge_agent.protocols.c11do1eth.fields import MAX_LINE, BadLine, NakCode
+from edge_agent.protocols.c11do1eth.frames import (
+    Ack,
+    Auth,
+    Cause,
+    Chal,
+    Clock,
+    Cmd,
+    EventCode,
+    Evt,
+    Frame,
+    Hello,
+    Nak,
+    Ping,
+    Pong,
+    Reason,
+    Rec,
+    Result,
+    Rsp,
+    Verb,
+    Welc,
+)
+from edge_agent.protocols.c11do1eth.line import FROM_DEVICE, FROM_SERVER, LineBuffer, parse
+from edge_agent.protocols.c11do1eth.timeline import Timeline
+
+__all__ = [
+    "FROM_DEVICE",
+    "FROM_SERVER",
+    "MAX_LINE",
+    "Ack",
+    "Auth",
+    "BadLine",
+    "Cause",
+    "Chal",
+    "Clock",
+    "Cmd",
+    "EventCode",
+    "Evt",
+    "Frame",
+    "Hello",
+    "LineBuffer",
+    "Nak",
+    "NakCode",
+    "Ping",
+    "Pong",
+    "Reason",
+    "Rec",
+    "Result",
+    "Rsp",
+    "Timeline",
+    "Verb",
+    "Welc",
+    "is_proof",
+    "parse",
+    "prove",
+]

@@ -1,0 +1,96 @@
+"""From pulses to quantities: exact, cut and never rounded up."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.reading import Measured, Quality
+from common.registers import Kind, Medium, Register
+from edge_agent.metering.pulses import cut, index, measure
+
+
+@dataclass(frozen=True)
+class Meter:
+    registers: tuple[Register, ...]
+    weight: Fraction
+    start_index: Decimal
+
+
+@dataclass(frozen=True)
+class Count:
+    total: int
+    delta: int
+    period_s: int
+    output: int = 0
+
+
+WATER = Meter(
+    (
+        Register("volume", "index", Medium.COLD_WATER, Kind.VOLUME, 3),
+        Register("flow", "flow", Medium.COLD_WATER, Kind.FLOW, 4),
+        Register("roof", "roof", Medium.OTHER, Kind.OUTPUT, 0, states=("closed", "open")),
+    ),
+    Fraction(1, 100),
+    Decimal("1234.567"),
+)
+
+
+def test_a_record_gives_index_flow_and_output() -> None:
+    assert measure(WATER, Count(250, 9, 900, 1), time_ok=True) == (
+        Measured("volume", Decimal("1237.067"), Quality.GOOD, 250),
+        Measured("flow", Decimal("0.3600"), Quality.GOOD, 9),
+        Measured("roof", Decimal(1), Quality.GOOD, 1),
+    )
+
+
+def test_an_uncertain_time_marks_every_value() -> None:
+    values = measure(WATER, Count(250, 9, 900), time_ok=False)
+    assert {value.quality for value in values} == {Quality.TIME_UNCERTAIN}
+
+
+def test_a_flow_over_no_time_is_not_available() -> None:
+    assert measure(WATER, Count(250, 9, 0), time_ok=True)[1] == Measured(
+        "flow", None, Quality.NOT_AVAILABLE, 9
+    )
+
+
+def test_an_unbroken_total_gives_the_index_and_leaves_the_raw_count() -> None:
+    value = measure(WATER, Count(3, 3, 900), time_ok=True, total=253)[0]
+    assert (value.value, value.raw) == (Decimal("1237.097"), 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "expected"),
+    [
+        (Fraction(1, 3), 3, "0.333"),
+        (Fraction(2, 3), 3, "0.666"),
+        (Fraction(1999, 1000), 0, "1"),
+        (Fraction(0), 2, "0.00"),
+    ],
+)
+def test_what_does_not_fit_is_cut_off(value: Fraction, decimals: int, expected: str) -> None:
+    assert str(cut(value, decimals)) == expected
+
+
+def test_three_thirds_are_one() -> None:
+    assert index(Decimal(0), 3, Fraction(1, 3), 3) == 1
+    assert index(Decimal(0), 3 * 10**15, Fraction(1, 3), 6) == 10**15
+
+
+@given(st.integers(0, 2**62), st.integers(1, 1000), st.integers(1, 10_000), st.integers(0, 6))
+def test_an_index_never_runs_ahead_nor_behind_by_a_digit(
+    pulses: int, numerator: int, denominator: int, decimals: int
+) -> None:
+    weight = Fraction(numerator, denominator)
+    shown = Fraction(index(Decimal("0.5"), pulses, weight, decimals))
+    exact = Fraction(1, 2) + pulses * weight
+    assert 0 <= exact - shown < Fraction(1, 10**decimals)
+
+
+def test_a_negative_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        cut(Fraction(-1), 0)
