@@ -21,3 +21,5 @@ def configure(level: str = "INFO") -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("inmetter").setLevel(level.upper())
+    # It warns at each poll of a device that is away; we say so once, when the state changes.
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
