@@ -128,7 +128,7 @@ class MqttSession:
         settings = self._settings
         password = read_secret(Path(settings.password_file)) if settings.password_file else None
         will = self._will() if self._will else None
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             settings.host,
             settings.port,
             username=settings.username or None,
@@ -146,3 +146,5 @@ class MqttSession:
             max_queued_incoming_messages=QUEUED_MESSAGES,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
+        client.pending_calls_threshold = QUEUED_MESSAGES  # below it, silence: a window is normal
+        return client

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.demo.files import Demo, prepare
+from deploy.demo.files import Demo, find_mosquitto, prepare
 from deploy.demo.processes import Child, die_with_parent
 
 STATE = Path("var/demo")
@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="of the pages (default 8080)")
     parser.add_argument("--fresh", action="store_true", help="forget everything and start anew")
+    parser.add_argument(
+        "--embedded-broker", action="store_true", help="do not use mosquitto, though it is there"
+    )
     arguments = parser.parse_args(argv)
     if os.environ.get("MAKELEVEL"):
         die_with_parent(signal.SIGTERM)
@@ -38,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         with sole_use_of(STATE, fresh=arguments.fresh):
-            run(prepare(STATE, arguments.port), stop)
+            mosquitto = None if arguments.embedded_broker else find_mosquitto()
+            run(prepare(STATE, arguments.port, mosquitto), stop)
     except DemoFailed as failure:
         print(f"inMetter's demo: {failure}", file=sys.stderr)
         return 1
@@ -56,7 +60,7 @@ def sole_use_of(state: Path, *, fresh: bool) -> Iterator[None]:
             raise DemoFailed(f"another one is running in this checkout ({state})") from None
         if fresh:
             shutil.rmtree(state, ignore_errors=True)
-        state.mkdir(exist_ok=True)
+        state.mkdir(mode=0o700, exist_ok=True)
         yield
 
 
@@ -130,10 +134,9 @@ def is_metering(port: int) -> bool:
             lines = answer.read().decode().splitlines()
     except (OSError, urllib.error.URLError):
         return False
-    figures = dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
     return all(
-        float(figures.get(name, 0)) > 0
-        for name in ("inmetter_gateways_online", "inmetter_readings_stored_total")
+        any(line.startswith(name) and not line.endswith(" 0.0") for line in lines)
+        for name in ("inmetter_gateway_online{", "inmetter_readings_stored_total ")
     )
 
 

@@ -75,13 +75,17 @@ class Demo:
         return [sys.executable, "-m", "edge_agent", "run", str(self.state / "edge.toml")]
 
 
-def prepare(state: Path, web_port: int) -> Demo:
+def find_mosquitto() -> str | None:
+    """Where it is, if it is on the PATH, or where Debian puts it beside an ordinary user's PATH."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def prepare(state: Path, web_port: int, mosquitto: str | None) -> Demo:
     """Write the files anew, on ports that are free now; secrets are made once and kept."""
     for module in MODULES:
         _secret(state / f"{module}.key")
     _secret(state / "storage.secret")
     password = _secret(state / "password", length=9)
-    mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
     broker, communication, mbus, modbus = _free_ports(4)
     values = {
         "BROKER_PORT": broker,
