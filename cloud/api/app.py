@@ -1,0 +1,81 @@
+"""The REST API: ``/api/v1``, and the routes for those who run the program."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from cloud.api import (
+    commands,
+    events,
+    gateways,
+    meters,
+    operations,
+    outputs,
+    registers,
+    rules,
+    sites,
+)
+from cloud.api.deps import provide, signed_in
+from cloud.api.errors import Problem, handle_errors, responses
+from cloud.api.limits import BodyLimit
+from cloud.services.store import Store
+from common.clock import Clock
+
+AGGREGATES = (sites, gateways, meters, registers, outputs, commands, events, rules)
+
+DESCRIPTION = """
+Meters, readings, consumption and commands of inMetter.
+
+Values are exact decimals, as strings, in base units (m³, Wh, W, m³/h, °C). Times are ISO 8601.
+Every route under /api needs a bearer token. Every error is an RFC 9457 problem.
+"""
+
+
+class Api(FastAPI):
+    """FastAPI, with our Problem among the schemas of its OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document["components"]["schemas"]
+        schemas.update(problem.pop("$defs"))
+        schemas["Problem"] = problem
+        return document
+
+
+def create_api(
+    store: Store,
+    *,
+    clock: Clock,
+    wake: Callable[[], None],
+    checks: Sequence[Callable[[], None]] = (),
+) -> FastAPI:
+    """The application. ``wake`` tells the dispatcher that a command was issued.
+
+    ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
+    what it looks after (the broker, the database's structure) is not there.
+    """
+    app = Api(
+        title="inMetter",
+        version="1",
+        summary="Smart metering of water, gas and electricity",
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    provide(app, store, clock, wake, checks)
+    handle_errors(app)
+    app.add_middleware(BodyLimit)
+    api = APIRouter(
+        prefix="/api/v1",
+        dependencies=[Depends(signed_in)],
+        responses=responses(401, 422, 503),
+    )
+    for aggregate in AGGREGATES:
+        api.include_router(aggregate.router)
+    app.include_router(api)
+    app.include_router(operations.router)
+    return app

@@ -1,0 +1,104 @@
+"""Errors as ``application/problem+json`` (RFC 9457). No traceback reaches a client."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from common.errors import InMetterError, NotAllowed, NotFound, Retryable
+from common.logs import events
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+
+class FieldError(BaseModel):
+    """One thing wrong with a request."""
+
+    field: str = Field(description="Where: query.limit, body.value …")
+    detail: str
+
+
+class Problem(BaseModel):
+    """What every error looks like."""
+
+    type: str = "about:blank"
+    title: str = Field(description="The HTTP status in words")
+    status: int
+    detail: str = Field(description="What happened, for a person")
+    errors: list[FieldError] = Field(default=[], description="Of a request that is not valid")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """For OpenAPI: these statuses answer with a Problem."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The response for an error."""
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or []
+    )
+    return JSONResponse(
+        body.model_dump(exclude={"errors"} if not errors else None),
+        status,
+        headers=dict(headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _of_ours(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, NotFound):
+        return problem(404, str(error))
+    if isinstance(error, NotAllowed):
+        return problem(403, str(error))
+    if isinstance(error, Retryable):
+        events.warning("%s %s: %s", request.method, request.url.path, error)
+        return problem(
+            503,
+            "this cannot be done at the moment; try again",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+    return problem(422, str(error))
+
+
+def _of_validation(_request: Request, error: Exception) -> JSONResponse:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    wrong = [
+        FieldError(field=".".join(str(part) for part in one["loc"]), detail=str(one["msg"]))
+        for one in found
+    ]
+    return problem(422, "the request is not valid", errors=wrong)
+
+
+def _of_http(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        return _of_anything(_request, error)
+    return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+def _of_anything(request: Request, error: Exception) -> JSONResponse:
+    events.error("%s %s: %s", request.method, request.url.path, type(error).__name__)
+    return problem(500, "something went wrong here; it has been logged")
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Let ``app`` answer every error with a Problem."""
+    app.add_exception_handler(InMetterError, _of_ours)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _of_anything)

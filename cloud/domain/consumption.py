@@ -1,0 +1,153 @@
+"""Consumption per local-calendar period: pure arithmetic on indices at the periods' boundaries.
+
+An index is a scaled integer that only grows; times are epoch milliseconds (UTC).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from common.errors import Permanent
+
+MAX_PERIODS = 1500
+"""The most periods of one question: 62 days of hours, or four years of days."""
+
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+
+
+class Step(StrEnum):
+    """How long a period is, by the clock on the site's wall."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that was read at ``at``; ``sure`` is false when its quality was not good."""
+
+    at: int
+    value: int
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """An instant, with the last index at or before it and the first at or after it."""
+
+    at: int
+    before: Index | None
+    after: Index | None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What was consumed from ``start`` to ``end``, scaled like the index.
+
+    ``value`` is None when the readings do not tell; ``estimated`` when they tell only roughly,
+    or contradict each other (the index went back).
+    """
+
+    start: int
+    end: int
+    value: int | None
+    estimated: bool
+
+
+def boundaries(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    """The instants (UTC) that bound all local hours or days that overlap start..end.
+
+    A local day has 23, 24 or 25 hours. ``start`` and ``end`` are aware; an empty span gives no
+    boundary. Raises Permanent when there are more than MAX_PERIODS periods, or a time is so near
+    the calendar's edge that its neighbours cannot be told.
+    """
+    if start >= end:
+        return []
+    longest = timedelta(hours=1) if step is Step.HOUR else timedelta(days=1)
+    if (end - start) / longest > MAX_PERIODS:
+        raise Permanent(f"more than {MAX_PERIODS} periods; ask for less at a time")
+    try:
+        return _hours(start, end, zone) if step is Step.HOUR else _days(start, end, zone)
+    except OverflowError as error:
+        raise Permanent("the span touches the end of the calendar") from error
+
+
+def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    local = start.astimezone(zone)
+    into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    first = start.astimezone(UTC) - into
+    found = [first - timedelta(minutes=first.astimezone(zone).minute)]
+    while found[-1] < end:
+        minute = found[-1].astimezone(zone).minute
+        found.append(found[-1] + timedelta(minutes=60 - minute))
+    shifted_by_half = found[1] <= start  # where the clocks go back by 30 minutes
+    return found[1:] if shifted_by_half else found
+
+
+def _days(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    day = start.astimezone(zone).date()
+    found = [_midnight(day, zone)]
+    while found[-1] < end:
+        day += timedelta(days=1)
+        found.append(_midnight(day, zone))
+    return found
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def tolerance_ms(interval_s: int) -> int:
+    """How far apart two readings may be for the index between them to count as known.
+
+    Twice the promised interval and at least a minute; an hour when no interval is promised.
+    """
+    return max(2 * interval_s * 1000, MINUTE_MS) if interval_s > 0 else HOUR_MS
+
+
+def amounts(marks: Iterable[Boundary], tolerance: int) -> list[Amount]:
+    """The consumption between each two neighbouring boundaries.
+
+    Between two readings the index is interpolated and cut off, so that the amounts of
+    neighbouring periods add up exactly. It is estimated when the two are more than ``tolerance``
+    (ms) apart or one is unsure. Where readings begin or end inside a period, what they cover is
+    its amount, estimated. An amount is never negative: where the index went back there is none.
+    """
+    return [_amount(start, end, tolerance) for start, end in pairwise(marks)]
+
+
+def _amount(start: Boundary, end: Boundary, tolerance: int) -> Amount:
+    first = _index_at(start, tolerance) if start.before else _unsure(start.after)
+    last = _index_at(end, tolerance) if end.after else _unsure(end.before)
+    if first is None or last is None or start.after is None or end.before is None:
+        return Amount(start.at, end.at, None, estimated=False)
+    if first.at >= last.at:
+        return Amount(start.at, end.at, None, estimated=False)
+    if last.value < first.value or _went_back(start) or _went_back(end):
+        return Amount(start.at, end.at, None, estimated=True)
+    return Amount(start.at, end.at, last.value - first.value, not (first.sure and last.sure))
+
+
+def _index_at(mark: Boundary, tolerance: int) -> Index | None:
+    """The index at a boundary that has a reading before; None when none follows."""
+    before, after = mark.before, mark.after
+    if before is None or after is None:
+        return None
+    apart = after.at - before.at
+    if apart == 0:
+        return before
+    gained = (after.value - before.value) * (mark.at - before.at) // apart
+    sure = before.sure and after.sure and apart <= tolerance
+    return Index(mark.at, before.value + gained, sure)
+
+
+def _unsure(index: Index | None) -> Index | None:
+    return Index(index.at, index.value, sure=False) if index else None
+
+
+def _went_back(mark: Boundary) -> bool:
+    return bool(mark.before and mark.after and mark.after.value < mark.before.value)

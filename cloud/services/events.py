@@ -1,0 +1,47 @@
+"""Events of gateways and devices; alarms are those that a person must look at."""
+
+from cloud.services.views import EventView
+from cloud.storage.overview import EventRow
+from cloud.storage.unit_of_work import Store
+from common.clock import to_datetime
+from common.errors import NotFound
+
+MAX_EVENTS = 1_000
+
+
+def alarms(store: Store, limit: int = 100) -> list[EventView]:
+    """The newest alarms that nobody has acknowledged, newest first; at most ``limit``."""
+    with store.read() as uow:
+        rows = uow.meters.overview.events(min(max(limit, 1), MAX_EVENTS), open_alarms=True)
+    return [_view(row) for row in rows]
+
+
+def recent(store: Store, limit: int = 100) -> list[EventView]:
+    """The newest events of any severity, newest first; at most ``limit`` (MAX_EVENTS)."""
+    with store.read() as uow:
+        rows = uow.meters.overview.events(min(max(limit, 1), MAX_EVENTS))
+    return [_view(row) for row in rows]
+
+
+def acknowledge(store: Store, stream_id: int, seq: int, by: str, now_ms: int) -> None:
+    """Note that ``by`` has seen to an event; who was first stays. Raises NotFound."""
+    with store.begin() as uow:
+        if not uow.meters.overview.event_exists(stream_id, seq):
+            raise NotFound(f"there is no event {seq} of stream {stream_id}")
+        uow.meters.overview.acknowledge(stream_id, seq, by[:200], now_ms)
+
+
+def _view(row: EventRow) -> EventView:
+    acknowledged_at = row.acknowledged_at
+    return EventView(
+        stream_id=row.stream_id,
+        seq=row.seq,
+        gateway=row.gateway,
+        device=row.device,
+        at=to_datetime(row.at),
+        code=row.code,
+        severity=row.severity,
+        text=row.text,
+        acknowledged_at=None if acknowledged_at is None else to_datetime(acknowledged_at),
+        acknowledged_by=row.acknowledged_by,
+    )

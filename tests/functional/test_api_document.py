@@ -1,0 +1,145 @@
+"""The API's own description, and the routes for those who run the program."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cloud.api.app import create_api
+from cloud.services import accounts, metrics
+from cloud.services.store import Store
+from cloud.services.views import Role
+from common.clock import ManualClock
+from tests.harness.masterdata import MasterData
+
+NOW = 1_790_000_000_000
+ROUTES = {
+    "GET /api/v1/sites",
+    "GET /api/v1/sites/{site_id}",
+    "GET /api/v1/gateways",
+    "GET /api/v1/gateways/{gateway_id}",
+    "GET /api/v1/meters",
+    "GET /api/v1/meters/{meter_id}",
+    "GET /api/v1/latest",
+    "GET /api/v1/registers/{register_id}/readings",
+    "GET /api/v1/registers/{register_id}/consumption",
+    "GET /api/v1/outputs",
+    "GET /api/v1/outputs/{register_id}",
+    "GET /api/v1/commands",
+    "POST /api/v1/commands",
+    "GET /api/v1/commands/{command_id}",
+    "POST /api/v1/commands/{command_id}/cancel",
+    "GET /api/v1/events",
+    "GET /api/v1/rules",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+}
+
+
+@pytest.fixture
+def document(sqlite_store: Store) -> dict[str, Any]:
+    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    found: dict[str, Any] = api.openapi()
+    return found
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def _references(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for inner in part.values():
+            yield from _references(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _references(inner)
+
+
+def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    operations = dict(_operations(document))
+    assert operations.keys() == ROUTES
+    assert all(operation["description"] for operation in operations.values())
+
+
+def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:
+    for reference in _references(document):
+        place: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+        assert place
+
+
+def test_every_route_under_api_wants_a_token_and_tells_its_errors(
+    document: dict[str, Any],
+) -> None:
+    for name, operation in _operations(document):
+        if "/api/" not in name:
+            continue
+        assert operation["security"] == [{"token": []}], name
+        assert {"401", "422", "503"} <= operation["responses"].keys(), name
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_no_value_of_a_register_is_a_number_in_the_document(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for model, field in (("Reading", "value"), ("Consumption", "value"), ("Rule", "above")):
+        text = json.dumps(schemas[model]["properties"][field])
+        assert '"string"' in text
+        assert '"number"' not in text
+
+
+def test_parameters_are_described_and_bounded(document: dict[str, Any]) -> None:
+    parameters = {
+        parameter["name"]: parameter
+        for name, operation in _operations(document)
+        if name.endswith("/readings")
+        for parameter in operation["parameters"]
+    }
+    assert parameters.keys() == {"register_id", "start", "end", "limit", "after"}
+    assert parameters["limit"]["schema"]["maximum"] == 10_000
+    assert parameters["start"]["schema"]["format"] == "date-time"
+
+
+def test_metrics_need_a_token_unless_asked_from_this_machine(
+    sqlite_store: Store, sqlite_url: str
+) -> None:
+    data = MasterData(sqlite_url)
+    gateway = data.add_gateway(data.add_site(), seen_at=NOW, queued=4)
+    data.add_stream(gateway, [(1, 5), (8, 9)])
+    data.close()
+    metrics.readings_stored.add(3)
+    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+
+    local = TestClient(api, client=("127.0.0.1", 5000)).get("/metrics")
+    assert local.status_code == 200
+    lines = local.text.splitlines()
+    assert 'inmetter_gateway_online{gateway="gw-1"} 1.0' in lines
+    assert 'inmetter_gateway_queued_entries{gateway="gw-1"} 4.0' in lines
+    assert 'inmetter_gateway_missing_entries{gateway="gw-1"} 2.0' in lines
+    assert f"inmetter_readings_stored_total {float(metrics.readings_stored.value)}" in lines
+
+    proxied = {"X-Forwarded-For": "203.0.113.9"}
+    for client, headers in (("203.0.113.9", {}), ("127.0.0.1", proxied), ("testclient", {})):
+        answer = TestClient(api, client=(client, 5000)).get("/metrics", headers=headers)
+        assert answer.status_code == 401
+
+    accounts.create(sqlite_store, "ana", "correct horse", Role.VIEWER, NOW)
+    token = accounts.create_token(sqlite_store, "ana", "prometheus", NOW, None)
+    authorised = {"Authorization": f"Bearer {token}"}
+    assert TestClient(api).get("/metrics", headers=authorised).status_code == 200
+
+
+def test_alive_needs_nothing(sqlite_store: Store) -> None:
+    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    answer = TestClient(api).get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "alive\n")

@@ -1,0 +1,158 @@
+"""Rows for tests of what reads the database: sites, gateways, devices, registers, readings."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Table, insert
+
+from cloud.storage import tables
+from cloud.storage.engine import open_engine
+from common.messages.envelope import encode
+from common.messages.uplink import DeviceStatus, Status
+from common.registers import Kind, Medium
+
+STREAM = "0123456789abcdef0123456789abcdef"
+
+
+class MasterData:
+    """Writes rows as they stand in the tables; every ``add_…`` returns the new row's id."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def add_site(self, key: str = "mill", timezone: str = "Europe/Bucharest") -> int:
+        return self._add(tables.site, key=key, name=key.title(), timezone=timezone)
+
+    def add_gateway(
+        self,
+        site_id: int,
+        key: str = "gw-1",
+        *,
+        online: bool = True,
+        seen_at: int | None = None,
+        queued: int = 0,
+        devices: Iterable[DeviceStatus] = (),
+    ) -> int:
+        status = Status(
+            online=online, boot=1, session=1, at=1000, queued=queued, devices=list(devices)
+        )
+        return self._add(
+            tables.gateway,
+            site_id=site_id,
+            key=key,
+            name=key.upper(),
+            agent="inmetter 0.1",
+            online=online,
+            boot=1,
+            session=1,
+            seen_at=seen_at,
+            status_at=seen_at,
+            status=encode(status).decode(),
+        )
+
+    def add_device(self, gateway_id: int, key: str = "water-1", *, active: bool = True) -> int:
+        return self._add(
+            tables.device,
+            gateway_id=gateway_id,
+            key=key,
+            name=key.title(),
+            driver="c11do1eth",
+            model="C11DO1ETH",
+            active=active,
+        )
+
+    def add_register(
+        self,
+        device_id: int,
+        key: str = "volume",
+        *,
+        kind: Kind = Kind.VOLUME,
+        decimals: int = 3,
+        interval_s: int = 0,
+        medium: Medium = Medium.COLD_WATER,
+        active: bool = True,
+    ) -> int:
+        output = kind is Kind.OUTPUT
+        return self._add(
+            tables.register,
+            device_id=device_id,
+            key=key,
+            kind=kind.value,
+            decimals=decimals,
+            medium=int(medium),
+            name=key.title(),
+            interval_s=interval_s,
+            obis=None,
+            state_0="closed" if output else None,
+            state_1="open" if output else None,
+            writable=output,
+            active=active,
+        )
+
+    def add_readings(
+        self, register_id: int, readings: Iterable[tuple[int, int | None]], quality: int = 0
+    ) -> None:
+        """(at, scaled value) each, in order of time; the last one becomes the latest."""
+        rows = [
+            {"register_id": register_id, "at": at, "value": value, "quality": quality, "raw": 7}
+            for at, value in readings
+        ]
+        with self._engine.begin() as connection:
+            for start in range(0, len(rows), 5000):
+                connection.execute(insert(tables.reading), rows[start : start + 5000])
+            latest = tables.latest
+            connection.execute(latest.delete().where(latest.c.register_id == register_id))
+            connection.execute(insert(latest).values(**rows[-1], received_at=rows[-1]["at"]))
+
+    def add_stream(
+        self, gateway_id: int, ranges: Iterable[tuple[int, int]] = (), stream: str = STREAM
+    ) -> int:
+        stream_id = self._add(tables.stream, gateway_id=gateway_id, stream=stream, created_at=1000)
+        for first, last in ranges:
+            self._insert(tables.ledger, stream_id=stream_id, first=first, last=last)
+        return stream_id
+
+    def add_rejected(self, stream_id: int, seq: int) -> None:
+        self._insert(
+            tables.rejected,
+            stream_id=stream_id,
+            seq=seq,
+            reason="no such register",
+            body=b"{}",
+            received_at=1000,
+        )
+
+    def add_event(
+        self, stream_id: int, seq: int, gateway_id: int, *, at: int, severity: str = "alarm"
+    ) -> None:
+        self._insert(
+            tables.event,
+            stream_id=stream_id,
+            seq=seq,
+            gateway_id=gateway_id,
+            device="water-1",
+            at=at,
+            received_at=at,
+            code="leak",
+            severity=severity,
+            text="It drips",
+            data="{}",
+        )
+
+    def disable_account(self, account_id: int) -> None:
+        account = tables.account
+        with self._engine.begin() as connection:
+            connection.execute(
+                account.update().where(account.c.id == account_id).values(disabled=True)
+            )
+
+    def _add(self, table: Table, **values: Any) -> int:
+        with self._engine.begin() as connection:
+            return int(connection.execute(insert(table).values(**values)).lastrowid)
+
+    def _insert(self, table: Table, **values: Any) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(insert(table).values(**values))
