@@ -1,39 +1,62 @@
 """Databases behind one URL: ``mysql+pymysql://…`` (MariaDB, MySQL) or ``sqlite:///file``."""
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from common.errors import ConfigError
+from common.errors import ConfigError, InMetterError, Permanent, Retryable
 
 DIALECTS = {"mysql", "mariadb", "sqlite"}
+READ_ONLY = "inmetter_read_only"
+"""Execution option of a connection: its transaction will not write."""
 
 
-def open_engine(url: str, *, pool_size: int = 8) -> Engine:
-    """An engine for ``url``; raises ConfigError for a URL of another kind. Does not connect."""
+class StorageAway(Retryable):
+    """The database did not do it now: away, locked, full, or not of this version's structure."""
+
+
+class Unstorable(Permanent):
+    """The database refused a value, and would refuse it again."""
+
+
+def open_engine(url: str, *, pool_size: int = 8, timeout_s: int = 60) -> Engine:
+    """An engine for ``url``; raises ConfigError for a URL of another kind. Does not connect.
+
+    A statement that takes longer than ``timeout_s`` (not on SQLite) loses its connection.
+    """
     try:
         parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in DIALECTS:
+            kinds = ", ".join(sorted(DIALECTS))
+            raise ConfigError(f"database URL: {backend!r} is not one of {kinds}")
+        if backend == "sqlite":
+            return _open_sqlite(parsed)
+        return create_engine(
+            parsed.set(drivername=f"{backend}+pymysql"),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args={
+                "charset": "utf8mb4",
+                "connect_timeout": 5,
+                "read_timeout": timeout_s,
+                "write_timeout": timeout_s,
+            },
+        )
     except ArgumentError as error:
         raise ConfigError(f"database URL: {error}") from error
-    backend = parsed.get_backend_name()
-    if backend not in DIALECTS:
-        raise ConfigError(f"database URL: {backend!r} is not one of {', '.join(sorted(DIALECTS))}")
-    if backend == "sqlite":
-        return _open_sqlite(url)
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=True,
-        isolation_level="READ COMMITTED",
-        connect_args={"charset": "utf8mb4", "connect_timeout": 5},
-    )
 
 
-def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 30, "autocommit": True})
+def _open_sqlite(url: URL) -> Engine:
+    if not url.database or ":memory:" in url.database:
+        raise ConfigError("database URL: SQLite needs a file: sqlite:///path")
+    # isolation_level None: the driver begins nothing by itself; SQLAlchemy's begin event does.
+    engine = create_engine(url, connect_args={"timeout": 30, "isolation_level": None})
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -42,4 +65,20 @@ def _open_sqlite(url: str) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
     return engine
+
+
+def translate(error: DBAPIError | PoolTimeout) -> InMetterError:
+    """Our error for the driver's: Unstorable for a refused value, else StorageAway.
+
+    Only what is surely the value's fault is permanent, since entries are rejected for it.
+    """
+    if isinstance(error, DataError | IntegrityError):
+        return Unstorable(f"database: {str(error.orig)[:500]}")
+    text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return StorageAway(f"database: {text[:500]}")

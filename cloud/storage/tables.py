@@ -38,6 +38,7 @@ BigInt = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
 Millis = BigInt
 Id = Integer
 Blob = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
 class Key(TypeDecorator[str]):
@@ -61,8 +62,10 @@ class Key(TypeDecorator[str]):
 OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",  # text is compared as on SQLite
     "mariadb_engine": "InnoDB",
     "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
 }
 
 
@@ -90,7 +93,7 @@ gateway = _table(
     Column("session", BigInt, nullable=False, default=0),
     Column("seen_at", Millis),
     Column("status_at", Millis),
-    Column("status", Text),  # the last status message, JSON
+    Column("status", LongText),  # the last status message, JSON
 )
 
 stream = _table(
@@ -98,8 +101,9 @@ stream = _table(
     Column("id", Id, primary_key=True),
     Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
     Column("stream", Key(32), nullable=False),
-    Column("first_kept", BigInt, nullable=False, default=1),
+    Column("first_kept", BigInt, nullable=False, default=0),  # of the last hello; 0: none yet
     Column("next_seq", BigInt, nullable=False, default=1),
+    Column("catalog_seq", BigInt, nullable=False, default=0),  # of the newest catalog taken
     Column("created_at", Millis, nullable=False),
     UniqueConstraint("gateway_id", "stream"),
 )
@@ -197,7 +201,7 @@ event = _table(
     Column("code", Key(), nullable=False),
     Column("severity", Key(16), nullable=False),
     Column("text", String(2000), nullable=False),
-    Column("data", Text, nullable=False),  # JSON object
+    Column("data", LongText, nullable=False),  # JSON object
     Column("acknowledged_at", Millis),
     Column("acknowledged_by", String(200)),
     Index(None, "at"),
@@ -207,7 +211,7 @@ event = _table(
 command = _table(
     "command",  # also the outbox: pending rows are what is still to be sent
     Column("id", Key(32), primary_key=True),
-    Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
+    Column("gateway_id", Id, nullable=False),  # a foreign key would wait for the gateway's lock
     Column("register_id", ForeignKey("register.id"), nullable=False),
     Column("value", SmallInteger, nullable=False),
     Column("state", Key(16), nullable=False),
@@ -222,6 +226,8 @@ command = _table(
     Column("detail", String(2000), nullable=False, default=""),
     Column("done_at", Millis),
     Index(None, "send_at"),
+    Index(None, "state", "expires_at"),
+    Index(None, "gateway_id", "send_at"),
     Index(None, "register_id", "issued_at"),
 )
 

@@ -1,0 +1,128 @@
+"""``inmetter-cloud``: the cloud's parts, its database's structure, its accounts."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from common import logs
+from common.clock import SystemClock
+from common.errors import ConfigError, InMetterError
+from common.settings import read_secret
+
+GOOD, FAILED, USAGE = 0, 1, 2
+CONFIG = "INMETTER_CLOUD_CONFIG"
+ROLES = {
+    "all": ("web", "ingest", "dispatch"),
+    "web": ("web",),
+    "ingest": ("ingest",),
+    "dispatch": ("dispatch",),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 good, 1 it failed, 2 wrong usage or configuration."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.config is None:
+        parser.error(f"no configuration: give --config or set {CONFIG}")
+    logs.configure(arguments.log_level)
+    try:
+        _run(arguments)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except InMetterError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+    return GOOD
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    # Each command imports what it needs: an ingest worker loads no web server.
+    from cloud.config import load
+
+    config = load(arguments.config)
+    if arguments.command in ROLES:
+        from cloud.app import run
+
+        asyncio.run(run(config, ROLES[arguments.command]))
+    elif arguments.command == "migrate":
+        from cloud.storage.migrations import migrate
+
+        migrate(config.database_url)
+    else:
+        _user(arguments, config.database_url)
+
+
+def _user(arguments: argparse.Namespace, database_url: str) -> None:
+    from cloud.services import accounts
+    from cloud.services.store import Store
+    from cloud.services.views import Role
+
+    store = Store(database_url)
+    now_ms = SystemClock().now_ms()
+    if arguments.user_command == "add":
+        password = _password(arguments.password_file)
+        accounts.create(store, arguments.name, password, Role(arguments.role), now_ms)
+    elif arguments.user_command == "token":
+        ttl = timedelta(days=arguments.days) if arguments.days else None
+        print(accounts.create_token(store, arguments.name, arguments.label, now_ms, ttl))
+    else:
+        for account in accounts.accounts(store):
+            print(f"{account.name}\t{account.role}{'  disabled' if account.disabled else ''}")
+    store.close()
+
+
+def _password(file: Path | None) -> str:
+    """From the file, or a line of standard input: never from the command line, which others see."""
+    if file is not None:
+        return read_secret(file)
+    if sys.stdin.isatty():
+        import getpass
+
+        return getpass.getpass()
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="inmetter-cloud", description=__doc__)
+    given = os.environ.get(CONFIG)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path(given) if given else None,
+        metavar="FILE",
+        help=f"the configuration file (TOML); also {CONFIG}",
+    )
+    parser.add_argument(
+        "--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"]
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("all", help="web, ingest and dispatch in one process")
+    commands.add_parser("web", help="the REST API and the dashboard")
+    commands.add_parser("ingest", help="takes in what gateways say")
+    commands.add_parser("dispatch", help="sends commands")
+    commands.add_parser("migrate", help="bring the database to this version's structure")
+    user = commands.add_parser("user", help="accounts").add_subparsers(
+        dest="user_command", required=True
+    )
+    add = user.add_parser("add", help="a new account; the password comes from standard input")
+    add.add_argument("name")
+    add.add_argument("--role", default="viewer", choices=["viewer", "operator", "admin"])
+    add.add_argument("--password-file", type=Path, metavar="FILE")
+    user.add_parser("list", help="all accounts")
+    token = user.add_parser("token", help="a new API token; it is shown once")
+    token.add_argument("name")
+    token.add_argument("--label", default="command line", help="what it is for")
+    token.add_argument("--days", type=int, help="valid so long; for ever without")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Puts the cloud together: which parts run in this process, and what they share."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
+
+import uvicorn
+
+from cloud.config import Config
+from cloud.services.rules import sync_rules
+from cloud.services.store import Store
+from cloud.storage.migrations import is_current, migrate
+from cloud.workers.dispatch import DispatchWorker
+from cloud.workers.ingest import IngestWorker
+from common.clock import Clock, SystemClock
+from common.errors import ConfigError, Unreachable
+from common.logs import events
+
+ROLES = ("web", "ingest", "dispatch")
+STOP_S = 5
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn in a loop that has other work too: signals are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+class App:
+    """The roles of one process, over one store. ``run`` lasts until ``stop``."""
+
+    def __init__(self, config: Config, roles: Sequence[str], clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._roles = roles
+        settings = config.settings
+        self._stop = asyncio.Event()
+        self.store = Store(config.database_url, pool_size=settings.database.pool_size)
+        # A store of its own: ingest forgets what it knows whenever its store connects anew,
+        # and the web's store does so at every peak.
+        self._ingest_store = Store(config.database_url, pool_size=1)
+        self._dispatch = DispatchWorker(self.store, settings.mqtt, self._clock)
+        self._ingest = IngestWorker(
+            self._ingest_store,
+            settings.mqtt,
+            self._clock,
+            group=settings.ingest.group,
+            register_gateways=settings.ingest.register_gateways,
+            on_work=self._dispatch.wake,
+        )
+
+    def prepare(self) -> None:
+        """The database's structure, and the rules of the file. Raises InMetterError."""
+        config = self._config
+        if config.migrate:
+            migrate(config.database_url)
+        elif not is_current(config.database_url):
+            raise ConfigError("the database's structure is not this version's: run migrate")
+        if "ingest" in self._roles:
+            sync_rules(self.store, config.settings.rule, self._clock.now_ms())
+
+    async def run(self) -> None:
+        """All roles, until ``stop`` or the end of one of them."""
+        parts = {
+            "web": self._serve_web,
+            "ingest": self._ingest.run,
+            "dispatch": self._dispatch.run,
+        }
+        tasks = [asyncio.create_task(parts[role](), name=role) for role in self._roles]
+        stopped = asyncio.create_task(self._stop.wait())
+        events.info("running: %s", ", ".join(self._roles))
+        try:
+            await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            self._stop.set()
+            ended = [task for task in tasks if task.done()]
+        finally:
+            await self._finish(tasks)
+            self.store.close()
+            self._ingest_store.close()
+        for task in ended:
+            task.result()
+
+    def stop(self) -> None:
+        """End ``run``, cleanly. In the event loop."""
+        self._stop.set()
+
+    async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """The web server closes its connections by itself; the workers are just cancelled."""
+        for task in tasks:
+            if task.get_name() != "web":
+                task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve_web(self) -> None:
+        from cloud.api.app import create_api
+        from cloud.dashboard import mount
+
+        config, web = self._config, self._config.settings.web
+        wake: Callable[[], None] = self._dispatch.wake
+        checks = [self._check_broker] if {"ingest", "dispatch"} & set(self._roles) else []
+        api = create_api(self.store, clock=self._clock, wake=wake, checks=checks)
+        mount(
+            api,
+            self.store,
+            clock=self._clock,
+            wake=wake,
+            storage_secret=config.storage_secret,
+            sessions=config.sessions,
+        )
+        server = WebServer(
+            uvicorn.Config(
+                api,
+                host=web.host,
+                port=web.port,
+                log_level="warning",
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        events.info("web: http://%s:%d", web.host, web.port)
+        serving = asyncio.create_task(self._serve(server, web.port))
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        server.should_exit = True
+        await serving
+
+    async def _serve(self, server: WebServer, port: int) -> None:
+        try:
+            await server.serve()
+        except SystemExit as error:
+            # uvicorn's way to say that it cannot listen, after having logged why.
+            raise ConfigError(f"web.port: cannot listen on port {port}") from error
+
+    def _check_broker(self) -> None:
+        sessions = {"ingest": self._ingest.session, "dispatch": self._dispatch.session}
+        for role, session in sessions.items():
+            if role in self._roles and not session.connected:
+                raise Unreachable(f"{role} has no connection to the MQTT broker")
+
+
+async def run(config: Config, roles: Sequence[str]) -> None:
+    """Run ``roles`` until SIGTERM or SIGINT. Raises InMetterError."""
+    app = App(config, roles)
+    await asyncio.to_thread(app.prepare)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop)
+    await app.run()
+    events.info("stopped")

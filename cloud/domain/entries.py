@@ -1,0 +1,140 @@
+"""What a journal's entries must be, beyond their shape, to be stored and shown."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct, structs
+
+from common.errors import Undecodable
+from common.ids import check_key
+from common.messages.envelope import VERSION, decode
+from common.messages.uplink import (
+    Batch,
+    Body,
+    Catalog,
+    CommandReport,
+    Event,
+    HexId,
+    Millis,
+    Readings,
+    Seq,
+    Status,
+)
+
+EARLIEST_MS = 1_420_070_400_000
+"""2015-01-01: no gateway is older, so that a time before is a clock that was never set."""
+
+AHEAD_MS = 86_400_000
+"""How far a gateway's clock may be ahead of ours."""
+
+MAX_REJECTED_AT_ONCE = 1_000
+"""Entries of a malformed batch that are rejected by their numbers alone."""
+
+_INT32 = 2**31 - 1
+_INT64 = 2**63 - 1
+
+
+class BatchHeader(Struct, frozen=True):
+    """What can be told of a batch whose entries cannot be read."""
+
+    stream: HexId
+    first: Seq
+    last: Seq
+    v: int = VERSION
+
+
+def plausible(at: Millis, now_ms: int) -> bool:
+    """Whether something can have been measured at ``at``."""
+    return EARLIEST_MS <= at <= now_ms + AHEAD_MS
+
+
+def open_batch(payload: bytes) -> Batch:
+    """The batch in ``payload``; raises Undecodable unless it holds exactly first..last."""
+    batch = decode(payload, Batch)
+    count = len(batch.entries)
+    whole = count > 0 and batch.last - batch.first + 1 == count
+    if not whole or any(e.seq != batch.first + n for n, e in enumerate(batch.entries)):
+        raise Undecodable(f"the {count} entries of a batch are not {batch.first}..{batch.last}")
+    return batch
+
+
+def open_header(payload: bytes) -> BatchHeader | None:
+    """The header of a batch that ``open_batch`` refused, if its entries can be named by it."""
+    try:
+        header = decode(payload, BatchHeader)
+    except Undecodable:
+        return None
+    return header if 0 <= header.last - header.first < MAX_REJECTED_AT_ONCE else None
+
+
+def check(body: Body, now_ms: int) -> None:
+    """Raises Undecodable, with the reason, when an entry has the right shape but no sense."""
+    match body:
+        case Catalog():
+            _check_catalog(body)
+        case Readings():
+            if not plausible(body.at, now_ms):
+                raise Undecodable(f"measured at {body.at} ms, which cannot be true")
+        case Event():
+            _printable(body.code, "event code")
+            if body.device:
+                check_key(body.device, "device")
+        case CommandReport():
+            _printable(body.state, "command state")
+            if body.value is not None and not -(2**15) <= body.value < 2**15:
+                raise Undecodable(f"value {body.value} of a command is out of range")
+
+
+def _check_catalog(catalog: Catalog) -> None:
+    numbers, names = [], []
+    for device in catalog.devices:
+        check_key(device.key, "device")
+        _printable(device.driver, "driver")
+        for item in device.registers:
+            register = item.register
+            what = f"register {device.key}/{register.key[:60]}"
+            check_key(register.key, what)
+            if not 0 <= register.decimals <= 9:
+                raise Undecodable(f"{what}: {register.decimals} decimals; 0 to 9 are possible")
+            if not 0 <= register.interval_s <= _INT32:
+                raise Undecodable(f"{what}: interval of {register.interval_s} s")
+            texts = (register.obis or "", *(register.states or ()))
+            if len(register.name) > 200 or any(len(text) > 48 for text in texts):
+                raise Undecodable(f"{what}: a text is too long")
+            numbers.append(item.no)
+            names.append((device.key, register.key))
+    _once(numbers, "number")
+    _once(names, "register")
+    _once([device.key for device in catalog.devices], "device")
+
+
+def _once(items: Iterable[object], what: str) -> None:
+    seen = set()
+    for item in items:
+        if item in seen:
+            raise Undecodable(f"{what} {item} stands twice in a catalog")
+        seen.add(item)
+
+
+def _printable(text: str, what: str) -> None:
+    if not (text.isascii() and text.isprintable()):
+        raise Undecodable(f"{what} {text[:60]!r} is not plain text")
+
+
+def check_session(boot: int, session: int) -> None:
+    """Raises Undecodable for counters that no gateway can have reached."""
+    if max(boot, session) > _INT64:
+        raise Undecodable("boot or session is out of range")
+
+
+def tame(status: Status, now_ms: int) -> Status:
+    """The status, without times that cannot be true."""
+
+    def true(at: int | None) -> int | None:
+        return at if at is not None and plausible(at, now_ms) else None
+
+    return structs.replace(
+        status,
+        at=true(status.at) or now_ms,
+        oldest_at=true(status.oldest_at),
+        devices=[structs.replace(d, last_ok_at=true(d.last_ok_at)) for d in status.devices],
+    )

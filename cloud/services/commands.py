@@ -1,0 +1,267 @@
+"""Commands: issued by people and rules, followed until their outcome is known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cloud.domain.lifecycle import FINAL, REPORTED, State, at_deadline, may_follow
+from cloud.services.metrics import commands_issued
+from cloud.services.views import CommandView, StepView
+from cloud.storage.commands import CommandRow, StepRow
+from cloud.storage.inventory import RegisterRow
+from cloud.storage.unit_of_work import Store, UnitOfWork
+from common import topics
+from common.clock import to_datetime
+from common.errors import NotAllowed, NotFound
+from common.ids import new_command_id
+from common.logs import events
+from common.messages.downlink import Command
+from common.messages.envelope import encode
+from common.messages.uplink import CommandReport
+
+MIN_TTL_S = 1
+MAX_TTL_S = 3600
+MAX_RECENT = 500
+REPEAT_MS = 2_000
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message for the broker."""
+
+    topic: str
+    payload: bytes
+
+
+def issue(
+    store: Store,
+    *,
+    register_id: int,
+    value: int,
+    issued_by: str,
+    reason: str = "",
+    ttl_s: int = 60,
+    now_ms: int,
+) -> CommandView:
+    """Order that an output be ``value`` (0 or 1), within ``ttl_s`` (1 to 3600) from now.
+
+    Raises NotFound for an unknown register, NotAllowed for one that may not be set, and for a
+    value or time that is out of range.
+    """
+
+    id_ = new_command_id()
+
+    def work(uow: UnitOfWork) -> CommandView:
+        register = uow.inventory.register(register_id)
+        if register is None:
+            raise NotFound(f"there is no register {register_id}")
+        if uow.commands.get(id_):
+            # The connection broke after the commit, before we heard of it.
+            return _get(uow, id_)
+        issue_in(
+            uow,
+            register,
+            id_=id_,
+            value=value,
+            issued_by=issued_by,
+            reason=reason,
+            ttl_s=ttl_s,
+            now_ms=now_ms,
+        )
+        return _get(uow, id_)
+
+    view = store.run(work)
+    commands_issued.add()
+    return view
+
+
+def issue_in(
+    uow: UnitOfWork,
+    register: RegisterRow,
+    *,
+    id_: str,
+    value: int,
+    issued_by: str,
+    reason: str,
+    ttl_s: int,
+    now_ms: int,
+    rule_id: int | None = None,
+) -> None:
+    """As ``issue``, in a transaction that is open already; ``id_`` is a new command id.
+
+    An earlier command to the same output is not sent any more, lest it arrive after this one.
+    """
+    name = f"{register.gateway}/{register.device}/{register.register}"
+    if not (register.writable and register.active):
+        raise NotAllowed(f"{name} may not be set")
+    if value not in (0, 1):
+        raise NotAllowed(f"{name}: {value} is neither 0 nor 1")
+    if not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
+        raise NotAllowed(f"{name}: valid for {ttl_s} s; {MIN_TTL_S} to {MAX_TTL_S} are possible")
+    uow.inventory.lock_register(register.id)
+    for earlier in uow.commands.lock_open(register.id):
+        if earlier.state == State.PENDING:
+            _advance(uow, earlier, State.CANCELLED, now_ms, f"replaced by {id_}")
+        else:
+            uow.commands.stop_sending(earlier.id)
+    uow.commands.add(
+        id_,
+        gateway_id=register.gateway_id,
+        register_id=register.id,
+        value=value,
+        issued_by=issued_by[:200],
+        rule_id=rule_id,
+        reason=reason[:2000],
+        issued_at=now_ms,
+        expires_at=now_ms + ttl_s * 1000,
+    )
+
+
+def get(store: Store, command_id: str) -> CommandView:
+    """The command with its life line; raises NotFound."""
+    with store.read() as uow:
+        return _get(uow, command_id)
+
+
+def recent(store: Store, register_id: int | None = None, limit: int = 20) -> list[CommandView]:
+    """The newest commands, of one register or of all, newest first; at most MAX_RECENT."""
+    with store.read() as uow:
+        rows = uow.commands.recent(register_id, min(max(limit, 1), MAX_RECENT))
+        return _views(uow, rows)
+
+
+def cancel(store: Store, command_id: str, cancelled_by: str, now_ms: int) -> CommandView:
+    """Take back a command that was not sent yet; raises NotFound, or NotAllowed once it was."""
+
+    def work(uow: UnitOfWork) -> CommandView:
+        row = uow.commands.lock(command_id)
+        if row is None:
+            raise NotFound(f"there is no command {command_id[:40]}")
+        if not may_follow(State(row.state), State.CANCELLED):
+            raise NotAllowed(f"the command is {row.state} and cannot be cancelled any more")
+        _advance(uow, row, State.CANCELLED, now_ms, f"by {cancelled_by}")
+        return _get(uow, command_id)
+
+    return store.run(work)
+
+
+def record_result(uow: UnitOfWork, gateway_id: int, report: CommandReport, at_ms: int) -> None:
+    """Take a gateway's report of a command of its own, said at ``at_ms``.
+
+    What the life cycle does not allow, and what names no command of this gateway, is logged and
+    ignored; the same report again is ignored without a word.
+    """
+    row = uow.commands.lock(report.id)
+    if row is None or row.gateway_id != gateway_id:
+        events.warning("report of command %s, which is not known here: ignored", report.id)
+        return
+    if report.state not in REPORTED:
+        events.warning("command %s: state %r is not one to report", report.id, report.state)
+        return
+    state, following = State(row.state), State(report.state)
+    if following is state:
+        return
+    if not may_follow(state, following):
+        events.warning("command %s: %s after %s: ignored", report.id, following, state)
+        return
+    _advance(uow, row, following, at_ms, report.detail, readback=report.value)
+
+
+def claim_due(store: Store, now_ms: int) -> list[Publication]:
+    """The commands to publish now. They are marked as sent before anybody sees them."""
+
+    def work(uow: UnitOfWork) -> list[Publication]:
+        rows = uow.commands.claim_due(now_ms, AT_ONCE)
+        for row in rows:
+            if row.state == State.PENDING:
+                _advance(uow, row, State.SENT, now_ms, "")
+        if rows:
+            uow.commands.sent([row.id for row in rows], now_ms + REPEAT_MS)
+        return [_publication(row) for row in rows]
+
+    return store.run(work)
+
+
+def expire_due(store: Store, now_ms: int) -> int:
+    """Close the commands whose time is over without a result; returns how many there were."""
+
+    def work(uow: UnitOfWork) -> int:
+        rows = uow.commands.claim_overdue(now_ms, AT_ONCE)
+        for row in rows:
+            following = at_deadline(State(row.state))
+            if following is not None:
+                _advance(uow, row, following, now_ms, "no result in time")
+        return len(rows)
+
+    return store.run(work)
+
+
+def anything_to_do(store: Store, now_ms: int) -> bool:
+    """Whether ``claim_due`` or ``expire_due`` would find something; costs no write."""
+    with store.read() as uow:
+        return uow.commands.anything_to_do(now_ms)
+
+
+def _advance(
+    uow: UnitOfWork,
+    row: CommandRow,
+    state: State,
+    at_ms: int,
+    detail: str,
+    *,
+    readback: int | None = None,
+) -> None:
+    uow.commands.change(row, state, at_ms, detail, readback=readback, final=state in FINAL)
+    if row.rule_id is not None and state in {State.EXPIRED, State.UNCONFIRMED}:
+        uow.rules.forget_output(row.rule_id, row.value, at_ms)
+
+
+def _publication(row: CommandRow) -> Publication:
+    message = Command(
+        id=row.id,
+        device=row.device,
+        register=row.register,
+        value=row.value,
+        issued_at=row.issued_at,
+        expires_at=row.expires_at,
+    )
+    return Publication(topics.down(row.gateway, "command"), encode(message))
+
+
+def _get(uow: UnitOfWork, command_id: str) -> CommandView:
+    row = uow.commands.get(command_id)
+    if row is None:
+        raise NotFound(f"there is no command {command_id[:40]}")
+    return _views(uow, [row])[0]
+
+
+def _views(uow: UnitOfWork, rows: Sequence[CommandRow]) -> list[CommandView]:
+    steps: dict[str, list[StepRow]] = {row.id: [] for row in rows}
+    if rows:
+        for step in uow.commands.steps(list(steps)):
+            steps[step.command_id].append(step)
+    return [_view(row, steps[row.id]) for row in rows]
+
+
+def _view(row: CommandRow, steps: Sequence[StepRow]) -> CommandView:
+    names = (row.state_0, row.state_1)
+    wanted = names[row.value] if row.value in (0, 1) else None
+    return CommandView(
+        id=row.id,
+        register_id=row.register_id,
+        gateway=row.gateway,
+        device=row.device,
+        register=row.register,
+        value=row.value,
+        wanted=wanted or str(row.value),
+        state=row.state,
+        final=State(row.state) in FINAL,
+        issued_by=row.issued_by,
+        reason=row.reason,
+        issued_at=to_datetime(row.issued_at),
+        expires_at=to_datetime(row.expires_at),
+        done_at=None if row.done_at is None else to_datetime(row.done_at),
+        readback=row.readback,
+        detail=row.detail,
+        steps=tuple(StepView(step.state, to_datetime(step.at), step.detail) for step in steps),
+    )

@@ -1,0 +1,155 @@
+"""Messages of gateways, taken apart: what each one is, or why it is nothing."""
+
+from dataclasses import dataclass
+
+from cloud.domain.entries import (
+    BatchHeader,
+    check,
+    check_session,
+    open_batch,
+    open_header,
+    tame,
+)
+from common import topics
+from common.errors import Undecodable
+from common.ids import check_key
+from common.messages.envelope import decode
+from common.messages.uplink import Body, Hello, Status, decode_body
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it came from the broker."""
+
+    topic: str
+    payload: bytes
+    received_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEntry:
+    """A journal entry: its body, or the reason why it can never be stored."""
+
+    seq: int
+    raw: bytes
+    body: Body | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchParcel:
+    """Entries first..last. For a batch that cannot be read, each is rejected by its number."""
+
+    source: Received
+    gateway: str
+    stream: str
+    first: int
+    last: int
+    entries: tuple[OpenEntry, ...]
+    quarantine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloParcel:
+    source: Received
+    gateway: str
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class StatusParcel:
+    source: Received
+    gateway: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class BadParcel:
+    """A message that nothing can be done with but keeping it."""
+
+    source: Received
+    reason: str
+
+
+Parcel = BatchParcel | HelloParcel | StatusParcel | BadParcel
+
+
+def unpack(message: Received, now_ms: int) -> Parcel:
+    """What ``message`` is. Raises nothing."""
+    try:
+        gateway, _, leaf = topics.parse(message.topic)
+        match leaf:
+            case "hello":
+                return _hello(message, gateway)
+            case "status":
+                return _status(message, gateway, now_ms)
+            case "journal":
+                return _batch(message, gateway, now_ms)
+            case _:
+                return BadParcel(message, "a message to a gateway, not from one")
+    except Undecodable as error:
+        return BadParcel(message, str(error))
+
+
+def _hello(message: Received, gateway: str) -> HelloParcel:
+    hello = decode(message.payload, Hello)
+    check_session(hello.boot, hello.session)
+    check_key(hello.site, "site")
+    return HelloParcel(message, gateway, hello)
+
+
+def _status(message: Received, gateway: str, now_ms: int) -> StatusParcel:
+    status = decode(message.payload, Status)
+    check_session(status.boot, status.session)
+    return StatusParcel(message, gateway, tame(status, now_ms))
+
+
+def _batch(message: Received, gateway: str, now_ms: int) -> BatchParcel:
+    try:
+        batch = open_batch(message.payload)
+    except Undecodable as error:
+        header = open_header(message.payload)
+        if header is None:
+            raise
+        return _unreadable(message, gateway, header, str(error))
+    entries = tuple(_entry(entry.seq, bytes(entry.body), now_ms) for entry in batch.entries)
+    return BatchParcel(message, gateway, batch.stream, batch.first, batch.last, entries)
+
+
+def _entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
+    try:
+        body = decode_body(raw)
+        check(body, now_ms)
+    except Undecodable as error:
+        return OpenEntry(seq, raw, None, str(error))
+    return OpenEntry(seq, raw, body, "")
+
+
+def _unreadable(message: Received, gateway: str, header: BatchHeader, reason: str) -> BatchParcel:
+    entries = tuple(
+        OpenEntry(seq, b"", None, reason) for seq in range(header.first, header.last + 1)
+    )
+    return BatchParcel(
+        message, gateway, header.stream, header.first, header.last, entries, quarantine=reason
+    )
+
+
+def split(parcel: BatchParcel) -> list[BatchParcel]:
+    """The batch as batches of one entry each."""
+    return [
+        BatchParcel(parcel.source, parcel.gateway, parcel.stream, e.seq, e.seq, (e,))
+        for e in parcel.entries
+    ]
+
+
+def rejecting(parcel: BatchParcel, reason: str) -> BatchParcel:
+    """The batch with every entry rejected for ``reason``."""
+    entries = tuple(OpenEntry(e.seq, e.raw, None, e.reason or reason) for e in parcel.entries)
+    return BatchParcel(
+        parcel.source, parcel.gateway, parcel.stream, parcel.first, parcel.last, entries
+    )
+
+
+def by_stream(parcel: BatchParcel) -> tuple[str, str, int]:
+    """Sort key: a stream's batches in the order of their numbers."""
+    return (parcel.gateway, parcel.stream, parcel.first)

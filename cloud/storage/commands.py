@@ -1,0 +1,243 @@
+"""Commands and their life lines. The table is also the outbox: what has a ``send_at`` is due."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, or_, select, update
+
+from cloud.domain.lifecycle import GRACE_MS, State
+from cloud.storage.tables import command, command_step, device, gateway, register
+
+DETAIL = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    id: str
+    gateway_id: int
+    gateway: str
+    device: str
+    register_id: int
+    register: str
+    state_0: str | None
+    state_1: str | None
+    value: int
+    state: str
+    issued_by: str
+    rule_id: int | None
+    reason: str
+    issued_at: int
+    expires_at: int
+    send_at: int | None
+    sends: int
+    readback: int | None
+    detail: str
+    done_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    command_id: str
+    n: int
+    state: str
+    at: int
+    detail: str
+
+
+def _rows() -> Select[*tuple[Any, ...]]:
+    return select(
+        command.c.id,
+        command.c.gateway_id,
+        gateway.c.key,
+        device.c.key,
+        command.c.register_id,
+        register.c.key,
+        register.c.state_0,
+        register.c.state_1,
+        command.c.value,
+        command.c.state,
+        command.c.issued_by,
+        command.c.rule_id,
+        command.c.reason,
+        command.c.issued_at,
+        command.c.expires_at,
+        command.c.send_at,
+        command.c.sends,
+        command.c.readback,
+        command.c.detail,
+        command.c.done_at,
+    ).select_from(
+        command.join(register, register.c.id == command.c.register_id)
+        .join(device, device.c.id == register.c.device_id)
+        .join(gateway, gateway.c.id == command.c.gateway_id)
+    )
+
+
+class Commands:
+    """Commands in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        id_: str,
+        *,
+        gateway_id: int,
+        register_id: int,
+        value: int,
+        issued_by: str,
+        rule_id: int | None,
+        reason: str,
+        issued_at: int,
+        expires_at: int,
+    ) -> None:
+        """A new command, pending, due at once."""
+        self._connection.execute(
+            insert(command).values(
+                id=id_,
+                gateway_id=gateway_id,
+                register_id=register_id,
+                value=value,
+                state=State.PENDING,
+                issued_by=issued_by,
+                rule_id=rule_id,
+                reason=reason,
+                issued_at=issued_at,
+                expires_at=expires_at,
+                send_at=issued_at,
+            )
+        )
+        self._connection.execute(
+            insert(command_step).values(
+                command_id=id_, n=1, state=State.PENDING, at=issued_at, detail=reason
+            )
+        )
+
+    def get(self, id_: str) -> CommandRow | None:
+        """The command with this id."""
+        row = self._connection.execute(_rows().where(command.c.id == id_)).first()
+        return CommandRow(*row) if row else None
+
+    def recent(self, register_id: int | None, limit: int) -> list[CommandRow]:
+        """The newest commands, of one register or of all, newest first."""
+        query = _rows().order_by(command.c.issued_at.desc(), command.c.id.desc()).limit(limit)
+        if register_id is not None:
+            query = query.where(command.c.register_id == register_id)
+        return [CommandRow(*row) for row in self._connection.execute(query)]
+
+    def steps(self, ids: Sequence[str]) -> list[StepRow]:
+        """The life lines of these commands, each in order."""
+        rows = self._connection.execute(
+            select(
+                command_step.c.command_id,
+                command_step.c.n,
+                command_step.c.state,
+                command_step.c.at,
+                command_step.c.detail,
+            )
+            .where(command_step.c.command_id.in_(ids))
+            .order_by(command_step.c.command_id, command_step.c.n)
+        )
+        return [StepRow(*row) for row in rows]
+
+    def lock(self, id_: str) -> CommandRow | None:
+        """The command, locked until the transaction ends."""
+        return next(iter(self._locked(select(command.c.id).where(command.c.id == id_))), None)
+
+    def lock_open(self, register_id: int) -> list[CommandRow]:
+        """The commands to this register that are still to be sent, or sent again; locked."""
+        return self._locked(
+            select(command.c.id).where(
+                command.c.register_id == register_id, command.c.send_at.is_not(None)
+            )
+        )
+
+    def claim_due(self, now_ms: int, limit: int) -> list[CommandRow]:
+        """Commands to publish now, oldest first; locked, leaving out what another worker has."""
+        return self._locked(
+            select(command.c.id)
+            .where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
+            .order_by(command.c.send_at)
+            .limit(limit),
+            skip=True,
+        )
+
+    def claim_overdue(self, now_ms: int, limit: int) -> list[CommandRow]:
+        """Commands whose time is over without a result; locked as by ``claim_due``."""
+        return self._locked(_overdue_ids(now_ms).limit(limit), skip=True)
+
+    def anything_to_do(self, now_ms: int) -> bool:
+        """Whether ``claim_due`` or ``claim_overdue`` would find something."""
+        due = select(command.c.id).where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
+        return any(
+            self._connection.execute(query.limit(1)).first()
+            for query in (due, _overdue_ids(now_ms))
+        )
+
+    def _locked(self, ids: Select[str], *, skip: bool = False) -> list[CommandRow]:
+        # Only the commands' own rows are locked, not those of their gateways and registers.
+        found = list(self._connection.scalars(ids.with_for_update(skip_locked=skip)))
+        if not found:
+            return []
+        rows = self._connection.execute(_rows().where(command.c.id.in_(found)))
+        return sorted((CommandRow(*row) for row in rows), key=lambda c: (c.issued_at, c.id))
+
+    def change(
+        self,
+        row: CommandRow,
+        state: State,
+        at: int,
+        detail: str,
+        *,
+        send_at: int | None = None,
+        readback: int | None = None,
+        final: bool = False,
+    ) -> None:
+        """The command goes to ``state``: its row, and one more step of its life line."""
+        values: dict[str, object] = {"state": state, "send_at": send_at, "detail": detail[:DETAIL]}
+        if readback is not None:
+            values["readback"] = readback
+        if final:
+            values["done_at"] = at
+        self._connection.execute(update(command).where(command.c.id == row.id).values(**values))
+        last = self._connection.scalar(
+            select(func.max(command_step.c.n)).where(command_step.c.command_id == row.id)
+        )
+        self._connection.execute(
+            insert(command_step).values(
+                command_id=row.id, n=(last or 0) + 1, state=state, at=at, detail=detail[:DETAIL]
+            )
+        )
+
+    def sent(self, ids: Iterable[str], send_again_at: int) -> None:
+        """The commands are published once more, and again at ``send_again_at``."""
+        self._connection.execute(
+            update(command)
+            .where(command.c.id.in_(list(ids)))
+            .values(sends=command.c.sends + 1, send_at=send_again_at)
+        )
+
+    def stop_sending(self, id_: str) -> None:
+        """The command is not published again."""
+        self._connection.execute(update(command).where(command.c.id == id_).values(send_at=None))
+
+    def hurry(self, gateway_id: int, now_ms: int) -> bool:
+        """What waits for this gateway is due now; returns whether there is something."""
+        result = self._connection.execute(
+            update(command)
+            .where(command.c.gateway_id == gateway_id, command.c.send_at.is_not(None))
+            .values(send_at=now_ms)
+        )
+        return result.rowcount > 0
+
+
+def _overdue_ids(now_ms: int) -> Select[str]:
+    return select(command.c.id).where(
+        or_(
+            (command.c.state == State.PENDING) & (command.c.expires_at <= now_ms),
+            command.c.state.in_([State.SENT, State.ACCEPTED])
+            & (command.c.expires_at <= now_ms - GRACE_MS),
+        )
+    )

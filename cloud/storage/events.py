@@ -1,0 +1,36 @@
+"""Events: what happened on gateways and devices. The identity of one is (stream, seq)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection
+
+from cloud.storage.tables import event
+from cloud.storage.upsert import insert_missing
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """``data`` is a JSON object; ``device`` is empty for the gateway itself."""
+
+    stream_id: int
+    seq: int
+    gateway_id: int
+    device: str
+    at: int
+    received_at: int
+    code: str
+    severity: str
+    text: str
+    data: str = "{}"
+
+
+class Events:
+    """Events in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, rows: Sequence[EventRow]) -> None:
+        """Store what is not there yet."""
+        insert_missing(self._connection, event, [asdict(row) for row in rows])

@@ -1,0 +1,231 @@
+"""Devices and registers, and the numbers by which streams name them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from cloud.storage.tables import device, gateway, register, stream_register
+from common.messages.uplink import CatalogDevice
+from common.registers import Register
+
+Values = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A register as a stream's readings name it. What is here never changes."""
+
+    stream_id: int
+    no: int
+    register_id: int
+    device: str
+    register: str
+    kind: str
+    decimals: int
+
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """What makes a register of a gateway the same register."""
+        return (self.device, self.register, self.kind, self.decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRow:
+    """A register, its device and its gateway, as far as commands need them."""
+
+    id: int
+    register: str
+    device: str
+    gateway: str
+    gateway_id: int
+    kind: str
+    writable: bool
+    active: bool
+
+
+_REGISTER = (
+    select(
+        register.c.id,
+        register.c.key,
+        device.c.key,
+        gateway.c.key,
+        gateway.c.id,
+        register.c.kind,
+        register.c.writable,
+        register.c.active,
+    )
+    .join_from(register, device)
+    .join(gateway)
+)
+
+
+class Inventory:
+    """Devices and registers in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def numbered(self, stream_id: int) -> list[Numbered]:
+        """All registers that the stream has a number for."""
+        rows = self._connection.execute(
+            select(
+                stream_register.c.stream_id,
+                stream_register.c.no,
+                register.c.id,
+                device.c.key,
+                register.c.key,
+                register.c.kind,
+                register.c.decimals,
+            )
+            .join_from(stream_register, register, register.c.id == stream_register.c.register_id)
+            .join(device)
+            .where(stream_register.c.stream_id == stream_id)
+        )
+        return [Numbered(*row) for row in rows]
+
+    def register(self, id_: int) -> RegisterRow | None:
+        """The register with this id."""
+        row = self._connection.execute(_REGISTER.where(register.c.id == id_)).first()
+        return RegisterRow(*row) if row else None
+
+    def find(self, gateway_key: str, device_key: str, register_key: str) -> RegisterRow | None:
+        """The register of these names that is in use."""
+        row = self._connection.execute(
+            _REGISTER.where(
+                gateway.c.key == gateway_key,
+                device.c.key == device_key,
+                register.c.key == register_key,
+                register.c.active,
+            ).limit(1)
+        ).first()
+        return RegisterRow(*row) if row else None
+
+    def lock_register(self, id_: int) -> None:
+        """Until the transaction ends, nobody else issues a command to this register."""
+        self._connection.execute(
+            select(register.c.id).where(register.c.id == id_).with_for_update()
+        )
+
+    def take_catalog(
+        self,
+        gateway_id: int,
+        stream_id: int,
+        devices: Sequence[CatalogDevice],
+        numbers: frozenset[int],
+        *,
+        newest: bool,
+    ) -> list[Numbered]:
+        """Make devices and registers as the catalog has them, and return the registers.
+
+        ``numbers`` has the stream already. A catalog that is not the ``newest`` adds what is
+        missing, as inactive, and changes nothing; the newest also retires what it lacks.
+        """
+        known = self._devices(gateway_id)
+        device_ids: dict[str, int] = {}
+        for entry in devices:
+            values: Values = {"name": entry.name, "driver": entry.driver, "model": entry.model}
+            device_ids[entry.key] = self._put_device(
+                gateway_id, entry.key, values, known.get(entry.key), newest
+            )
+        registers = self._registers(gateway_id)
+        result = []
+        kept = set()
+        for entry in devices:
+            for item in entry.registers:
+                definition = item.register
+                identity = (
+                    device_ids[entry.key],
+                    definition.key,
+                    definition.kind.value,
+                    definition.decimals,
+                )
+                id_ = self._put_register(identity, definition, registers.get(identity), newest)
+                kept.add(id_)
+                result.append(Numbered(stream_id, item.no, id_, entry.key, *identity[1:]))
+        if newest:
+            gone = [id_ for key, (id_, *_) in known.items() if key not in device_ids]
+            self._retire(gone, [id_ for id_, *_ in registers.values() if id_ not in kept])
+        new = [
+            {"stream_id": stream_id, "no": row.no, "register_id": row.register_id}
+            for row in result
+            if row.no not in numbers
+        ]
+        if new:
+            self._connection.execute(insert(stream_register), new)
+        return result
+
+    def _devices(self, gateway_id: int) -> dict[str, tuple[int, Values]]:
+        rows = self._connection.execute(select(device).where(device.c.gateway_id == gateway_id))
+        return {row["key"]: (row["id"], dict(row)) for row in rows.mappings()}
+
+    def _registers(self, gateway_id: int) -> dict[tuple[int, str, str, int], tuple[int, Values]]:
+        rows = self._connection.execute(
+            select(register).join_from(register, device).where(device.c.gateway_id == gateway_id)
+        )
+        return {
+            (row["device_id"], row["key"], row["kind"], row["decimals"]): (row["id"], dict(row))
+            for row in rows.mappings()
+        }
+
+    def _put_device(
+        self,
+        gateway_id: int,
+        key: str,
+        values: Values,
+        found: tuple[int, Values] | None,
+        newest: bool,
+    ) -> int:
+        values = {**values, "active": newest}
+        if found is None:
+            result = self._connection.execute(
+                insert(device).values(gateway_id=gateway_id, key=key, **values)
+            )
+            return _new_id(result.inserted_primary_key)
+        id_, row = found
+        if newest and any(row[name] != value for name, value in values.items()):
+            self._connection.execute(update(device).where(device.c.id == id_).values(**values))
+        return id_
+
+    def _put_register(
+        self,
+        identity: tuple[int, str, str, int],
+        definition: Register,
+        found: tuple[int, Values] | None,
+        newest: bool,
+    ) -> int:
+        states = definition.states or (None, None)
+        values: Values = {
+            "medium": int(definition.medium),
+            "name": definition.name,
+            "interval_s": definition.interval_s,
+            "obis": definition.obis,
+            "state_0": states[0],
+            "state_1": states[1],
+            "writable": definition.writable,
+            "active": newest,
+        }
+        if found is None:
+            device_id, key, kind, decimals = identity
+            result = self._connection.execute(
+                insert(register).values(
+                    device_id=device_id, key=key, kind=kind, decimals=decimals, **values
+                )
+            )
+            return _new_id(result.inserted_primary_key)
+        id_, row = found
+        if newest and any(row[name] != value for name, value in values.items()):
+            self._connection.execute(update(register).where(register.c.id == id_).values(**values))
+        return id_
+
+    def _retire(self, devices: Sequence[int], registers: Sequence[int]) -> None:
+        for table, ids in ((device, devices), (register, registers)):
+            if ids:
+                self._connection.execute(
+                    update(table).where(table.c.id.in_(ids), table.c.active).values(active=False)
+                )
+
+
+def _new_id(key: Sequence[int] | None) -> int:
+    assert key is not None  # noqa: S101
+    return key[0]

@@ -1,0 +1,64 @@
+"""Readings and the latest of each register. The hot path: literal integers, few statements."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from cloud.storage.upsert import is_sqlite, literal_rows
+
+CHUNK = 2000
+
+_INSERT = {
+    True: "INSERT OR IGNORE INTO reading (register_id, at, value, quality, raw) VALUES ",
+    False: "INSERT IGNORE INTO reading (register_id, at, value, quality, raw) VALUES ",
+}
+_LATEST = "INSERT INTO latest (register_id, at, value, quality, raw, received_at) VALUES "
+_ON_NEWER = {
+    True: (
+        " ON CONFLICT (register_id) DO UPDATE SET at = excluded.at, value = excluded.value,"
+        " quality = excluded.quality, raw = excluded.raw, received_at = excluded.received_at"
+        " WHERE excluded.at > latest.at"
+    ),
+    # MySQL assigns from left to right, so that ``at`` must come last.
+    False: (
+        " ON DUPLICATE KEY UPDATE value = IF(VALUES(at) > at, VALUES(value), value),"
+        " quality = IF(VALUES(at) > at, VALUES(quality), quality),"
+        " raw = IF(VALUES(at) > at, VALUES(raw), raw),"
+        " received_at = IF(VALUES(at) > at, VALUES(received_at), received_at),"
+        " at = GREATEST(at, VALUES(at))"
+    ),
+}
+
+
+class ReadingRow(NamedTuple):
+    """``value`` is scaled by the register's decimals; ``raw`` is the device's own count."""
+
+    register_id: int
+    at: int
+    value: int | None
+    quality: int
+    raw: int | None
+
+
+class Readings:
+    """Readings in the database. The identity of a reading is (register, time): the first stays."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sqlite = is_sqlite(connection)
+
+    def add(self, rows: Sequence[ReadingRow], received_at: int) -> None:
+        """Store what is not there yet, and let the newest of each register be its latest."""
+        ordered = sorted(rows, key=lambda row: row[:2])
+        newest: dict[int, ReadingRow] = {}
+        for row in ordered:
+            if row.register_id not in newest or row.at > newest[row.register_id].at:
+                newest[row.register_id] = row
+        for start in range(0, len(ordered), CHUNK):
+            text = literal_rows(ordered[start : start + CHUNK])
+            self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
+        latest = [(*row, received_at) for row in newest.values()]
+        for start in range(0, len(latest), CHUNK):
+            text = literal_rows(latest[start : start + CHUNK])
+            self._connection.exec_driver_sql(_LATEST + text + _ON_NEWER[self._sqlite])

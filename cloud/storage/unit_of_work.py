@@ -1,0 +1,99 @@
+"""One transaction, and the repositories that work in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from cloud.storage.accounts import Accounts
+from cloud.storage.commands import Commands
+from cloud.storage.engine import READ_ONLY, open_engine, translate
+from cloud.storage.events import Events
+from cloud.storage.gateways import Gateways
+from cloud.storage.inventory import Inventory
+from cloud.storage.ledger import Ledger
+from cloud.storage.meters import Meters
+from cloud.storage.quarantine import Quarantine
+from cloud.storage.readings import Readings
+from cloud.storage.rules import Rules
+from common.errors import Retryable
+
+Result = TypeVar("Result")
+
+ATTEMPTS = 6
+
+
+class UnitOfWork:
+    """The repositories over one open transaction. Not to be used after it, or in two threads."""
+
+    def __init__(self, connection: Connection, generation: int) -> None:
+        self.generation = generation
+        self.accounts = Accounts(connection)
+        self.commands = Commands(connection)
+        self.events = Events(connection)
+        self.gateways = Gateways(connection)
+        self.inventory = Inventory(connection)
+        self.ledger = Ledger(connection)
+        self.meters = Meters(connection)
+        self.quarantine = Quarantine(connection)
+        self.readings = Readings(connection)
+        self.rules = Rules(connection)
+
+
+class Store:
+    """The database. Safe to share between threads.
+
+    Every method raises StorageAway (Retryable) when the database is away, locked or deadlocked, and
+    Unstorable (Permanent) when it refuses a value. ``generation`` grows with every connection
+    made: what a process remembers of the database's content holds for one generation only,
+    since a database that was restored meanwhile comes with new connections.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self._engine = open_engine(url, pool_size=pool_size)
+        self._generation = 0
+        event.listen(self._engine, "connect", self._count_connection)
+
+    def _count_connection(self, *_: object) -> None:
+        self._generation += 1
+
+    @contextmanager
+    def begin(self) -> Iterator[UnitOfWork]:
+        """A transaction that commits at the end, and rolls back on any error."""
+        try:
+            with self._engine.begin() as connection:
+                yield UnitOfWork(connection, self._generation)
+        except (DBAPIError, PoolTimeout) as error:
+            raise translate(error) from error
+
+    @contextmanager
+    def read(self) -> Iterator[UnitOfWork]:
+        """A transaction for reading; on SQLite it waits for no writer. Never commits."""
+        try:
+            with self._engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+                yield UnitOfWork(connection, self._generation)
+        except (DBAPIError, PoolTimeout) as error:
+            raise translate(error) from error
+
+    def run(self, work: Callable[[UnitOfWork], Result]) -> Result:
+        """``work`` in a transaction of its own, up to six times while errors are Retryable."""
+        attempts = Retrying(
+            retry=retry_if_exception_type(Retryable),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.02, max=1),
+            reraise=True,
+        )
+
+        def attempt() -> Result:
+            with self.begin() as uow:
+                return work(uow)
+
+        return attempts(attempt)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()

@@ -1,0 +1,89 @@
+"""Sends commands: claims what is due, marks it, commits, and only then publishes."""
+
+import asyncio
+import secrets
+
+from cloud.services import commands
+from cloud.services.commands import Publication
+from cloud.services.store import Store
+from common.clock import Clock
+from common.errors import Retryable, Unreachable
+from common.logs import events
+from common.mqtt import MqttSession, MqttSettings
+
+LOOK_EVERY_S = 0.25
+"""How late a command may be seen that another process issued."""
+
+PAUSE_S = 1.0
+
+
+class DispatchWorker:
+    """Publishes commands until they are accepted or over. Any number may run."""
+
+    def __init__(self, store: Store, mqtt: MqttSettings, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.session = MqttSession(
+            mqtt,
+            f"inmetter-dispatch-{secrets.token_hex(6)}",
+            clock=clock,
+            subscriptions=[],
+            on_message=self._ignore,
+            on_connect=self._look_now,
+        )
+
+    def wake(self) -> None:
+        """There may be something to send. From any thread, at any time."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.session.run())
+            tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        troubled = False
+        while True:
+            try:
+                for publication in await asyncio.to_thread(self._claim):
+                    await self.session.publish(publication.topic, publication.payload)
+                troubled = False
+                await self._rest()
+            except Unreachable as error:
+                events.warning("a command did not reach the broker, and goes again: %s", error)
+            except Retryable as error:
+                if not troubled:
+                    events.warning("dispatch waits: %s", error)
+                troubled = True
+                await self._clock.sleep(PAUSE_S)
+            except Exception:  # noqa: BLE001  The worker's outermost loop.
+                events.exception("dispatch stumbled")
+                await self._clock.sleep(PAUSE_S)
+
+    def _claim(self) -> list[Publication]:
+        """In a thread: close what is over, and claim what is due if it can be sent."""
+        now_ms = self._clock.now_ms()
+        if not commands.anything_to_do(self._store, now_ms):
+            return []
+        commands.expire_due(self._store, now_ms)
+        return commands.claim_due(self._store, now_ms) if self.session.connected else []
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _look_now(self) -> None:
+        self._wake.set()
+
+    async def _ignore(self, _topic: str, _payload: bytes) -> None:
+        return

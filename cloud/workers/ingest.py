@@ -1,0 +1,140 @@
+"""The rim between the broker and ``services.ingest``: collect, store, then acknowledge."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from cloud.services.ingest import Ingest, Outcome, Publication, Received
+from cloud.services.store import Store
+from common import topics
+from common.clock import Clock
+from common.errors import Retryable, Unreachable
+from common.logs import events
+from common.mqtt import MqttSession, MqttSettings
+
+GROUP_MESSAGES = 500
+GROUP_BYTES = 8 * 1_048_576
+HELD_MESSAGES = 4_000
+HELD_BYTES = 64 * 1_048_576
+"""More than this is not taken from the broker until the database has caught up."""
+
+
+class IngestWorker:
+    """Takes what gateways say from the broker. Any number may run, in any number of processes.
+
+    A message is acknowledged after the commit that holds it, or not at all. While the database is
+    away, what was taken is held, and nothing more is taken than there is room for.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        mqtt: MqttSettings,
+        clock: Clock,
+        *,
+        group: str = "ingest",
+        register_gateways: bool = True,
+        on_work: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ingest = Ingest(store, register_gateways=register_gateways)
+        self._clock = clock
+        self._on_work = on_work
+        self._held: deque[Received] = deque()
+        self._held_bytes = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self.session = MqttSession(
+            mqtt,
+            f"inmetter-ingest-{secrets.token_hex(6)}",
+            clock=clock,
+            subscriptions=[
+                topics.shared(group, topics.up("+", "journal")),
+                topics.shared(group, topics.up("+", "hello")),
+                topics.up("+", "status"),
+            ],
+            on_message=self._hold,
+        )
+
+    async def run(self) -> None:
+        """Until cancelled. What is held then is not acknowledged, and comes again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.session.run())
+            tasks.create_task(self._work())
+
+    async def _hold(self, topic: str, payload: bytes) -> None:
+        while len(self._held) >= HELD_MESSAGES or self._held_bytes >= HELD_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        self._held.append(Received(topic, payload, self._clock.now_ms()))
+        self._held_bytes += len(payload)
+        self._arrived.set()
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            publishing: asyncio.Task[None] | None = None
+            while True:
+                await self._arrived.wait()
+                outcome = await self._store(self._take_held())
+                if outcome.wake:
+                    self._on_work()
+                if publishing:
+                    await publishing
+                publishing = tasks.create_task(self._publish(outcome.publications))
+
+    def _take_held(self) -> list[Received]:
+        """What has arrived, up to a limit; waits for no more."""
+        group: list[Received] = []
+        size = 0
+        while self._held and len(group) < GROUP_MESSAGES and size < GROUP_BYTES:
+            message = self._held.popleft()
+            size += len(message.payload)
+            group.append(message)
+        self._held_bytes -= size
+        self._room.set()
+        if not self._held:
+            self._arrived.clear()
+        return group
+
+    async def _store(self, group: list[Received]) -> Outcome:
+        try:
+            return await self._store_patiently(group)
+        except Exception:  # noqa: BLE001  The outermost loop: one fault must not stop the others.
+            events.exception("a group of %d messages could not be stored", len(group))
+        if len(group) == 1:
+            events.error("dropped unacknowledged: a message on %s", group[0].topic[:300])
+            return Outcome()
+        parts = [await self._store([message]) for message in group]
+        return sum(parts, Outcome())
+
+    async def _store_patiently(self, group: list[Received]) -> Outcome:
+        said = ""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Retryable),
+            wait=wait_random_exponential(multiplier=0.1, max=5),
+            sleep=self._clock.sleep,
+        ):
+            with attempt:
+                try:
+                    return await asyncio.to_thread(self._ingest.take, group, self._clock.now_ms())
+                except Retryable as error:
+                    if str(error) != said:
+                        said = str(error)
+                        events.warning("ingest waits, nothing is acknowledged: %s", said)
+                    raise
+        raise AssertionError("the retrying never ends without an outcome")
+
+    async def _publish(self, publications: tuple[Publication, ...]) -> None:
+        """All at once; one that does not reach the broker is asked for again by its gateway."""
+        results = await asyncio.gather(
+            *(self.session.publish(p.topic, p.payload) for p in publications),
+            return_exceptions=True,
+        )
+        lost = [result for result in results if isinstance(result, BaseException)]
+        for error in lost:
+            if not isinstance(error, Unreachable):
+                raise error
+        if lost:
+            events.warning("%d answers did not reach the broker: %s", len(lost), lost[0])

@@ -1,0 +1,78 @@
+"""Fixtures that several suites share: private servers, and a store on each kind of database."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from cloud.storage.migrations import migrate
+from cloud.storage.tables import metadata
+from cloud.storage.unit_of_work import Store
+from tests.harness.mariadb import MariaDb
+from tests.harness.mosquitto import Mosquitto
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """A private MariaDB for the whole session. A test that kills it starts its own instead."""
+    with MariaDb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A private Mosquitto for the whole session; use gateway keys of your own on it."""
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def _migrated_mariadb(mariadb: MariaDb) -> str:
+    url = mariadb.create_database("shared")
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def mariadb_url(_migrated_mariadb: str) -> str:
+    """A migrated MariaDB database without a row."""
+    engine = create_engine(_migrated_mariadb)
+    with engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    engine.dispose()
+    return _migrated_mariadb
+
+
+@pytest.fixture
+def sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database without a row."""
+    path = tmp_path / "cloud.db"
+    shutil.copy(_migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store, once on SQLite and once on a real MariaDB."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    opened = Store(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+    """An empty store on SQLite: for what does not depend on the database."""
+    opened = Store(sqlite_url)
+    yield opened
+    opened.close()

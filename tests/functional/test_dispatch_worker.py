@@ -1,0 +1,66 @@
+"""The dispatcher over a real broker that is not always there."""
+
+from pathlib import Path
+
+from cloud.services import commands
+from cloud.services.ingest import ingest
+from cloud.storage.unit_of_work import Store
+from cloud.workers.dispatch import DispatchWorker
+from common.clock import SystemClock, to_datetime
+from common.messages.downlink import Command
+from common.messages.envelope import decode
+from tests.harness.gateway import GatewayEnd, connected, in_time, running
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.says import Gateway, catalog
+from tests.harness.tables import rows_of
+
+
+def issue(store: Store, *, ttl_s: int) -> str:
+    """A command to the output of gateway ``gw-1``."""
+    clock = SystemClock()
+    gateway = Gateway()
+    ingest(store, [gateway.hello(), gateway.batch(1, catalog())], clock.now_ms())
+    [(register_id,)] = rows_of(store, "SELECT id FROM register WHERE writable")
+    return commands.issue(
+        store,
+        register_id=register_id,
+        value=1,
+        issued_by="anna",
+        ttl_s=ttl_s,
+        now_ms=clock.now_ms(),
+    ).id
+
+
+async def test_a_command_waits_for_the_broker_and_is_not_called_sent_before(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    clock = SystemClock()
+    with Mosquitto(tmp_path) as broker:
+        dispatch = DispatchWorker(sqlite_store, broker.settings, clock)
+        site = GatewayEnd(broker.settings, "gw-1")
+        async with running(dispatch.run(), site.session.run()):
+            await connected(dispatch.session, site.session)
+            broker.kill()
+            await in_time(lambda: not dispatch.session.connected)
+            command_id = issue(sqlite_store, ttl_s=120)
+            dispatch.wake()
+            back_at = to_datetime(clock.now_ms())
+            broker.start()
+            heard = decode(await site.hear("command"), Command)
+    assert heard.id == command_id
+    steps = commands.get(sqlite_store, command_id).steps
+    assert [step.state for step in steps] == ["pending", "sent"]
+    assert steps[1].at >= back_at
+
+
+async def test_a_command_expires_though_the_broker_is_away(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    with Mosquitto(tmp_path) as broker:
+        broker.kill()
+        dispatch = DispatchWorker(sqlite_store, broker.settings, SystemClock())
+        async with running(dispatch.run()):
+            command_id = issue(sqlite_store, ttl_s=1)
+            await in_time(lambda: commands.get(sqlite_store, command_id).state == "expired")
+    steps = commands.get(sqlite_store, command_id).steps
+    assert [step.state for step in steps] == ["pending", "expired"]

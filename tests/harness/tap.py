@@ -1,0 +1,87 @@
+"""A listener on the broker: hears every message, and can say what a test wants said."""
+
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from common import topics
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message, and when it came (seconds since the epoch)."""
+
+    topic: str
+    payload: bytes
+    at_s: float
+
+
+class Tap:
+    """A client of the broker on ``port``, in a thread of its own; a context manager.
+
+    It comes back after the broker was away, but does not hear what was said meanwhile.
+    """
+
+    def __init__(self, port: int, pattern: str = f"{topics.ROOT}/#") -> None:
+        self._port = port
+        self._pattern = pattern
+        self._heard: list[Heard] = []
+        self._listening = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = self._connected
+        self._client.on_subscribe = lambda *_: self._listening.set()
+        self._client.on_message = self._hear
+        self._client.reconnect_delay_set(1, 1)
+
+    def __enter__(self) -> "Tap":
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        assert self._listening.wait(10), "the broker does not answer"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _connected(
+        self,
+        client: paho.Client,
+        data: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        client.subscribe(self._pattern, qos=1)
+
+    def _hear(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
+        self._heard.append(Heard(message.topic, bytes(message.payload), time.time()))
+
+    def heard(self, gateway: str, leaf: str, *, after: int = 0) -> list[Heard]:
+        """What ``gateway`` said or was told as ``leaf``, from message number ``after`` on."""
+        wanted = {topics.up(gateway, leaf), topics.down(gateway, leaf)}
+        return [one for one in self._heard[after:] if one.topic in wanted]
+
+    @property
+    def count(self) -> int:
+        """How many messages were heard so far."""
+        return len(self._heard)
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Publish, and wait until the broker has it."""
+        self.say_often(topic, payload, 1)
+
+    def say_often(self, topic: str, payload: bytes, times: int) -> None:
+        """Publish the same ``times`` times in a row, and wait until the broker has all."""
+        for one in [self._client.publish(topic, payload, qos=1) for _ in range(times)]:
+            one.wait_for_publish(20)
