@@ -10,13 +10,22 @@ class Medium(IntEnum):
     """Medium of a meter; the numbers are EN 13757-3's device type codes."""
 
     OTHER = 0x00
+    OIL = 0x01
     ELECTRICITY = 0x02
     GAS = 0x03
     HEAT = 0x04
+    STEAM = 0x05
     HOT_WATER = 0x06
     WATER = 0x07
+    HEAT_COST = 0x08
+    COMPRESSED_AIR = 0x09
     COOLING = 0x0A
+    COOLING_INLET = 0x0B
+    HEAT_INLET = 0x0C
+    HEAT_COOLING = 0x0D
+    HOT_WATER_90 = 0x15
     COLD_WATER = 0x16
+    DUAL_WATER = 0x17
     WASTE_WATER = 0x28
 
     @property

@@ -12,23 +12,23 @@ MAX_EVENTS = 1_000
 def alarms(store: Store, limit: int = 100) -> list[EventView]:
     """The newest alarms that nobody has acknowledged, newest first; at most ``limit``."""
     with store.read() as uow:
-        rows = uow.meters.overview.events(min(max(limit, 1), MAX_EVENTS), open_alarms=True)
+        rows = uow.overview.events(min(max(limit, 1), MAX_EVENTS), open_alarms=True)
     return [_view(row) for row in rows]
 
 
 def recent(store: Store, limit: int = 100) -> list[EventView]:
     """The newest events of any severity, newest first; at most ``limit`` (MAX_EVENTS)."""
     with store.read() as uow:
-        rows = uow.meters.overview.events(min(max(limit, 1), MAX_EVENTS))
+        rows = uow.overview.events(min(max(limit, 1), MAX_EVENTS))
     return [_view(row) for row in rows]
 
 
 def acknowledge(store: Store, stream_id: int, seq: int, by: str, now_ms: int) -> None:
     """Note that ``by`` has seen to an event; who was first stays. Raises NotFound."""
     with store.begin() as uow:
-        if not uow.meters.overview.event_exists(stream_id, seq):
+        if not uow.overview.event_exists(stream_id, seq):
             raise NotFound(f"there is no event {seq} of stream {stream_id}")
-        uow.meters.overview.acknowledge(stream_id, seq, by[:200], now_ms)
+        uow.overview.acknowledge(stream_id, seq, by[:200], now_ms)
 
 
 def _view(row: EventRow) -> EventView:

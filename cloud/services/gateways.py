@@ -36,7 +36,7 @@ def gateway_views(uow: UnitOfWork, now_ms: int, gateway_id: int | None = None) -
     devices = defaultdict(list)
     for device in uow.meters.devices():
         devices[device.gateway_id].append(device)
-    rows = uow.meters.overview.gateways(gateway_id)
+    rows = uow.overview.gateways(gateway_id)
     return [_view(row, devices[row.id], now_ms) for row in rows]
 
 

@@ -210,7 +210,7 @@ def _meters(uow: UnitOfWork, device_ids: Collection[int] | None, now_ms: int) ->
 def _meter(
     device: DeviceRow, rows: Sequence[RegisterRow], gateway: GatewayView, now_ms: int
 ) -> MeterView:
-    registers = tuple(latest_view(row, now_ms) for row in rows)
+    registers = tuple(sorted((latest_view(row, now_ms) for row in rows), key=_chief))
     index = _first_of(INDEX_KINDS, registers)
     return MeterView(
         id=device.id,
@@ -231,6 +231,11 @@ def _meter(
 
 
 def _first_of(kinds: Sequence[Kind], registers: Sequence[LatestView]) -> LatestView | None:
-    """The register of the earliest of ``kinds``; the first of these, when there are several."""
+    """The first register of the earliest of ``kinds`` that is there."""
     fitting = [one for one in registers if one.register.kind in kinds]
     return min(fitting, key=lambda one: kinds.index(one.register.kind), default=None)
+
+
+def _chief(one: LatestView) -> tuple[bool, bool]:
+    """Sorts an index before the rest, and what has an OBIS code (a total) before a phase."""
+    return not one.register.counting, one.register.obis is None

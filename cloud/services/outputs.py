@@ -32,7 +32,7 @@ def _views(store: Store, rows: Collection[RegisterRow], now_ms: int) -> list[Out
     with store.read() as uow:
         devices = {one.id: one for one in uow.meters.devices({row.device_id for row in rows})}
         gateways = {gateway.id: gateway for gateway in gateway_views(uow, now_ms)}
-        ordered = uow.meters.overview.last_commands({row.id for row in rows})
+        ordered = uow.overview.last_commands({row.id for row in rows})
     places = {device_id: place for place, device_id in enumerate(devices)}
     last = {register_id: commands.get(store, found) for register_id, found in ordered.items()}
     return [

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select, union_all
 
 from cloud.domain.consumption import Boundary, Index
-from cloud.storage.overview import Overview
 from cloud.storage.tables import device, gateway, latest, reading, register, site
 from common.reading import Quality
 from common.registers import Kind, Medium, Register
@@ -92,7 +91,6 @@ class Meters:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.overview = Overview(connection)
 
     def sites(self, counting: Collection[str]) -> list[SiteRow]:
         """All sites by name; ``meters`` are their active devices with a register of a kind in

@@ -17,6 +17,7 @@ from cloud.storage.gateways import Gateways
 from cloud.storage.inventory import Inventory
 from cloud.storage.ledger import Ledger
 from cloud.storage.meters import Meters
+from cloud.storage.overview import Overview
 from cloud.storage.quarantine import Quarantine
 from cloud.storage.readings import Readings
 from cloud.storage.rules import Rules
@@ -39,6 +40,7 @@ class UnitOfWork:
         self.inventory = Inventory(connection)
         self.ledger = Ledger(connection)
         self.meters = Meters(connection)
+        self.overview = Overview(connection)
         self.quarantine = Quarantine(connection)
         self.readings = Readings(connection)
         self.rules = Rules(connection)
