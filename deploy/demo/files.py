@@ -124,10 +124,10 @@ def _write_broker_files(state: Path, port: int) -> None:
 
 
 def history_span() -> tuple[datetime, datetime]:
-    """The two weeks before the last full quarter of an hour."""
-    now = datetime.now(UTC)
-    end = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
-    return end - HISTORY, end
+    """The two weeks before the last full minute; the beginning is at a full quarter of an hour."""
+    end = datetime.now(UTC).replace(second=0, microsecond=0)
+    start = end - HISTORY
+    return start.replace(minute=start.minute // 15 * 15), end
 
 
 def _secret(path: Path, length: int = 24) -> str:

@@ -318,7 +318,7 @@ def test_a_meter_is_a_device_that_counts(store: Store, data: MasterData) -> None
     assert first.index.reading.value == Decimal("12.345")
     assert first.rate is not None
     assert first.rate.register.id == flow
-    assert [one.register.id for one in first.registers] == [flow, pulses, volume]
+    assert [one.register.id for one in first.registers] == [pulses, volume, flow]
     assert (first.medium, second.medium) == (Medium.COLD_WATER, Medium.ELECTRICITY)
     assert (first.online, second.online) == (True, False)
     assert first.timezone == "Europe/Bucharest"
