@@ -2,9 +2,13 @@
 
 import argparse
 import sys
+import threading
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from deploy.demo.files import free_port
+from deploy.demo.processes import Child
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -26,17 +30,43 @@ PAGES = {
 }
 FIRST_OF = {"meter": ("/meters", "a[href^='/meters/']"), "output": ("/outputs", "a.output-card")}
 SETTLE_MS = 1500
+LIVE_S = 60
+"""How long a fresh demo runs before it is looked at, so that there is something live to see."""
 
 
 def main() -> int:
     """Sign in, and write ``<page>-<width>-<theme>.png`` for each page; 1 when it cannot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--password", required=True)
+    parser.add_argument("--url", help="of a running inMetter; without it, a demo is started")
+    parser.add_argument("--user", default="admin")
+    parser.add_argument("--password", default="")
     parser.add_argument("--out", type=Path, default=Path("docs/screens"))
     parser.add_argument("--meters", type=int, default=1, help="how many meter pages")
     options = parser.parse_args()
+    if options.url:
+        return take_all(options)
+    state = Path("var/screens")
+    port, log = free_port(), state.with_suffix(".log")
+    log.parent.mkdir(exist_ok=True)
+    log.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "deploy.demo", "--state", str(state), "--fresh"]
+    demo = Child("demo", [*command, "--port", str(port)], log)
+    try:
+        while "inMetter is ready" not in demo.last_words():
+            if demo.exit_code is not None:
+                print(demo.last_words(), file=sys.stderr)
+                return 1
+            threading.Event().wait(0.2)
+        options.url = f"http://127.0.0.1:{port}"
+        options.password = (state / "password").read_text("utf-8").strip()
+        threading.Event().wait(LIVE_S)
+        return take_all(options)
+    finally:
+        demo.stop(patience_s=30)
+
+
+def take_all(options: argparse.Namespace) -> int:
+    """Every page in both sizes and both themes; the exit code."""
     options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

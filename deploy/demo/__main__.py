@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until interrupted. 0 after a clean stop, 1 when something failed, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="of the pages (default 8080)")
+    parser.add_argument("--state", type=Path, default=STATE, help="where everything is kept")
     parser.add_argument("--fresh", action="store_true", help="forget everything and start anew")
     parser.add_argument(
         "--embedded-broker", action="store_true", help="do not use mosquitto, though it is there"
@@ -40,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with sole_use_of(STATE, fresh=arguments.fresh):
+        with sole_use_of(arguments.state, fresh=arguments.fresh):
             mosquitto = None if arguments.embedded_broker else find_mosquitto()
-            run(prepare(STATE, arguments.port, mosquitto), stop)
+            run(prepare(arguments.state, arguments.port, mosquitto), stop)
     except DemoFailed as failure:
         print(f"inMetter's demo: {failure}", file=sys.stderr)
         return 1
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def sole_use_of(state: Path, *, fresh: bool) -> Iterator[None]:
     """No two demos share a state."""
     state.parent.mkdir(parents=True, exist_ok=True)
-    with (state.parent / "demo.lock").open("w") as lock:
+    with state.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -106,11 +107,7 @@ def run(demo: Demo, stop: threading.Event) -> None:
         ]
         wait("the site", lambda: is_metering(demo.web_port), *parts)
         if not stop.is_set():
-            print(
-                f"inMetter is ready: http://127.0.0.1:{demo.web_port}"
-                f"  user {demo.user} password {demo.password}",
-                flush=True,
-            )
+            print(demo.ready_line, flush=True)
         while not stop.wait(0.5):
             for child in parts:
                 if child.exit_code is not None:

@@ -28,6 +28,12 @@ class Demo:
     user: str = "admin"
 
     @property
+    def ready_line(self) -> str:
+        """What a person needs to begin."""
+        address = f"http://127.0.0.1:{self.web_port}"
+        return f"inMetter is ready: {address}  user {self.user} password {self.password}"
+
+    @property
     def has_history(self) -> bool:
         return (self.state / "history.done").exists()
 
@@ -136,6 +142,11 @@ def _secret(path: Path, length: int = 24) -> str:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(length) + "\n")
     return path.read_text("utf-8").strip()
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    return _free_ports(1)[0]
 
 
 def _free_ports(count: int) -> list[int]:
