@@ -241,6 +241,7 @@ class Output(Model):
     device_name: str
     gateway: str
     site_name: str
+    timezone: str = Field(description="The site's, such as Europe/Bucharest")
     online: bool
     reading: Reading | None
     stale: bool

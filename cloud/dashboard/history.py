@@ -1,5 +1,7 @@
 """What was ordered before: when, what, by whom or which rule, why, and how it ended."""
 
+from zoneinfo import ZoneInfo
+
 from nicegui import ui
 
 from cloud.dashboard import lifeline, quantity
@@ -20,7 +22,8 @@ COLUMNS = (
 class History:
     """Rows come on top; each shows how its command stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
         self._rows: dict[str, _Row] = {}
         with card("Commands"):
             with box("table-wrap"), box("table", "table"):
@@ -40,7 +43,7 @@ class History:
         for place, (key, command) in enumerate(current.items()):
             if key not in self._rows:
                 with self._body:
-                    row = _Row(command)
+                    row = _Row(command, self._zone)
                 if place < len(self._rows):
                     row.element.move(target_index=place)
                 self._rows[key] = row
@@ -49,12 +52,13 @@ class History:
 
 
 class _Row:
-    def __init__(self, command: CommandView) -> None:
+    def __init__(self, command: CommandView, zone: ZoneInfo) -> None:
+        issued = command.issued_at.astimezone(zone)
         self.element: ui.element = box("", "tr")
         with self.element:
             with box("nowrap", "td"):
-                Text(f"{command.issued_at:%d %b}", "quiet", "div")
-                Text(f"{command.issued_at:%H:%M:%S} UTC", tag="div")
+                Text(f"{issued:%d %b}", "quiet", "div")
+                Text(f"{issued:%H:%M:%S}", tag="div")
             with box("", "td"):
                 Text(command.wanted, tag="b")
                 Text(f"by {command.issued_by}", "quiet", "div")

@@ -1,5 +1,7 @@
 """The life of a command, step by step, with the time that each step took."""
 
+from zoneinfo import ZoneInfo
+
 from cloud.dashboard import quantity
 from cloud.dashboard.icons import icon
 from cloud.dashboard.widgets import Text, box, named, restyle, svg
@@ -42,11 +44,11 @@ def tone(state: str) -> str:
 class LifeLine:
     """Four steps that fill as reports arrive; a bad end takes the place of the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: ZoneInfo) -> None:
         self._frame = box("life", "ol")
         self._frame.props["aria-live"] = "polite"
         with self._frame:
-            self._steps = [_Step(number) for number in range(len(WAY))]
+            self._steps = [_Step(number, zone) for number in range(len(WAY))]
         self._state = named(Text("", "sr"), "command-state")
 
     def show(self, command: CommandView) -> None:
@@ -76,7 +78,8 @@ def _why(command: CommandView, state: str, step: StepView | None) -> str:
 
 
 class _Step:
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, zone: ZoneInfo) -> None:
+        self._zone = zone
         self._frame = box("step ahead", "li")
         with self._frame:
             with box("dot", "span"):
@@ -94,6 +97,7 @@ class _Step:
         if step is None:
             self._after.text = ""
         elif before is None:
-            self._after.text = f"{step.at:%H:%M:%S}.{to_ms(step.at) % 1000:03d} UTC"
+            at = step.at.astimezone(self._zone)
+            self._after.text = f"{at:%H:%M:%S}.{to_ms(at) % 1000:03d}"
         else:
             self._after.text = f"+{quantity.duration(step.at - before.at)}"

@@ -55,6 +55,7 @@ def _view(
         device_name=device.name,
         gateway=device.gateway,
         site_name=device.site_name,
+        timezone=device.timezone,
         online=answers(gateway, device.key),
         reading=newest.reading,
         stale=newest.stale,

@@ -184,6 +184,7 @@ class OutputView:
     device_name: str
     gateway: str
     site_name: str
+    timezone: str
     online: bool
     reading: ReadingView | None
     stale: bool

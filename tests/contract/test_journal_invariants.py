@@ -250,6 +250,14 @@ async def test_the_oldest_unsettled_entry_tells_its_age(tmp_path: Path) -> None:
         assert await journal.oldest_at() == NOW + 5000
 
 
+async def test_a_write_after_the_end_fails_instead_of_waiting_for_ever(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        last = journal.append(event())
+    assert await last == (1, 1)
+    with pytest.raises(StorageError, match="closed"):
+        await journal.append(event())
+
+
 def test_a_second_agent_on_the_same_file_is_refused(tmp_path: Path) -> None:
     first = Database(tmp_path / "edge.db")
     with pytest.raises(ConfigError, match="another edge agent"):

@@ -1,6 +1,7 @@
 """One output: the roof as it stands, two buttons, and the life of each command."""
 
 import asyncio
+from zoneinfo import ZoneInfo
 
 from nicegui import ui
 
@@ -30,6 +31,7 @@ def register(store: Store, live: Live, clock: Clock, wake: Wake) -> None:
             asyncio.to_thread(rules.rules, store),
         )
         back = ("Outputs", "/outputs")
+        zone = ZoneInfo(output.timezone)
         with frame(output.register.name, "/outputs", live, clock, back=back) as page:
             page.subtitle.text = f"{output.device_name} · {output.site_name}"
             with page.side:
@@ -40,8 +42,8 @@ def register(store: Store, live: Live, clock: Clock, wake: Wake) -> None:
                 with box("side"):
                     with card("Rule"), box("card-body"):
                         rule_line(rule_of(rule_list, output), output)
-                    progress = _Progress()
-            table = history.History()
+                    progress = _Progress(zone)
+            table = history.History(zone)
 
             def show_output(now: OutputView) -> None:
                 online.show("ok" if now.online else "bad", "Online" if now.online else "Offline")
@@ -102,7 +104,8 @@ class _Standing:
 class _Progress:
     """The life line of the newest command."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
         with card("Latest command") as end:
             with end:
                 self._wanted = Text("", "quiet")
@@ -119,6 +122,6 @@ class _Progress:
         if self._life is None:
             self._empty.delete()
             with self._place:
-                self._life = LifeLine()
+                self._life = LifeLine(self._zone)
         self._wanted.text = newest[0].wanted
         self._life.show(newest[0])

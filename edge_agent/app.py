@@ -1,0 +1,226 @@
+"""The composition root: the only place that wires the agent's parts together."""
+
+import asyncio
+import contextlib
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from common import topics
+from common.clock import Clock
+from common.logs import events
+from common.messages.uplink import Event, Hello
+from common.mqtt import MqttSession, MqttSettings, Will
+from edge_agent.collector import Collector
+from edge_agent.commands import Commands
+from edge_agent.config import Config
+from edge_agent.device_state import DeviceStates
+from edge_agent.devices import Devices, communication_server
+from edge_agent.downlink import Downlink
+from edge_agent.health import Health
+from edge_agent.intake import Intake
+from edge_agent.store.catalog import Numbers, number_registers
+from edge_agent.store.database import Damaged, Database, set_aside
+from edge_agent.store.inbox import Inbox
+from edge_agent.store.journal import Journal
+from edge_agent.supervisor import Supervisor
+from edge_agent.uplink import Pace, Uplink
+
+DAY_MS = 86_400_000
+RETENTION_S = 3600.0
+GOODBYE_S = 1.0
+STAGGER_S = 0.02
+"""Polls of one second begin so far apart, so that devices do not all want the bus at once."""
+
+
+class App:
+    """All parts of an agent, wired and not yet running. Made by ``build``.
+
+    For a time-lapse without a broker use ``collector.poll_once`` and ``intake`` directly.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        database: Database,
+        journal: Journal,
+        devices: Devices,
+        numbers: Numbers,
+        pace: Pace | None = None,
+    ) -> None:
+        self.config = config
+        self.database = database
+        self.journal = journal
+        self.devices = devices
+        self.states = DeviceStates(devices.all)
+        self.collector = Collector(journal, numbers, self.states, clock)
+        self.intake = Intake(journal, devices.modules, numbers, self.states, clock)
+        self.inbox = Inbox(journal)
+        self.commands = Commands(self.inbox, devices.all, numbers, clock)
+        self.intake.on_session = self.commands.nudge
+        self.server = communication_server(config, devices.modules, self.intake, clock)
+        self.mqtt: MqttSession | None = None
+        self.health: Health | None = None
+        self.uplink: Uplink | None = None
+        self._clock = clock
+        self._damaged = asyncio.Event()
+        database.on_damage = self._damaged.set
+        self._supervisor = Supervisor(clock, fatal=(Damaged,))
+        if config.mqtt:
+            self._connect(config.mqtt, pace)
+        self._add_parts()
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Run all parts until ``stop`` is set or cancelled; then everything is closed.
+
+        Raises Damaged when the data file is found damaged: started anew, it is set aside.
+        """
+        running = asyncio.ensure_future(self._supervisor.run())
+        stopping = asyncio.ensure_future((stop or asyncio.Event()).wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            elif self.health:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GOODBYE_S):
+                        await self.health.say_goodbye()
+        finally:
+            running.cancel()
+            stopping.cancel()
+            await asyncio.gather(running, stopping, return_exceptions=True)
+            await self.close()
+
+    async def close(self) -> None:
+        """Hang up and close the file; what was written is on disk."""
+        await self.devices.close()
+        await asyncio.to_thread(self.database.close)
+
+    def _connect(self, settings: MqttSettings, pace: Pace | None) -> None:
+        """The parts that talk to the cloud."""
+        gateway = self.config.settings.gateway.id
+
+        async def publish(leaf: str, payload: bytes) -> None:
+            await mqtt.publish(topics.up(gateway, leaf), payload, retain=leaf == "status")
+
+        async def publish_status(payload: bytes) -> None:
+            await publish("status", payload)
+
+        async def on_connect() -> None:
+            uplink.connected()
+            health.changed()
+
+        uplink = self.uplink = Uplink(self.journal, publish, self._hello, self._clock, pace)
+        health = self.health = Health(
+            self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
+        )
+        self.states.on_change = health.changed
+        downlink = Downlink(
+            gateway,
+            on_ack=uplink.on_ack,
+            on_resume=uplink.on_resume,
+            on_command=self.commands.receive,
+        )
+        status = topics.up(gateway, "status")
+        mqtt = self.mqtt = MqttSession(
+            settings,
+            f"inmetter-{gateway}",
+            clock=self._clock,
+            subscriptions=[topics.down(gateway, leaf) for leaf in topics.DOWN],
+            on_message=downlink.receive,
+            on_connect=on_connect,
+            will=lambda: Will(status, health.will(mqtt.connects + 1)),
+        )
+
+    def _hello(self) -> Hello:
+        gateway, journal = self.config.settings.gateway, self.journal
+        return Hello(
+            stream=journal.stream,
+            first_kept=journal.first_kept,
+            next_seq=journal.next_seq,
+            boot=journal.boot,
+            session=self.mqtt.connects if self.mqtt else 0,
+            name=gateway.name,
+            site=gateway.site,
+            site_name=gateway.site_name,
+            timezone=gateway.timezone,
+            agent=f"inmetter {_version()}",
+        )
+
+    def _add_parts(self) -> None:
+        add = self._supervisor.add
+        for index, (key, polled) in enumerate(self.devices.polled.items()):
+            offset_s = min(index * STAGGER_S, polled.interval_s / 10)
+            run = partial(self.collector.run, polled.device, polled.interval_s, offset_s)
+            add(f"poll {key}", run)
+        for key, module in self.devices.modules.items():
+            add(f"watch {key}", partial(self.intake.run, module))
+        if self.devices.modules:
+            add("communication server", self.server.run)
+        add("commands", self.commands.run)
+        add("storage", self._watch_storage)
+        add("retention", self._grow_old)
+        if self.mqtt and self.uplink and self.health:
+            add("uplink", self.uplink.run)
+            add("health", self.health.run)
+            add("mqtt", self.mqtt.run)
+
+    async def _watch_storage(self) -> None:
+        await self._damaged.wait()
+        raise Damaged(f"{self.database.path}: is damaged; it is set aside at the next start")
+
+    async def _grow_old(self) -> None:
+        keep_ms = self.config.settings.gateway.keep_days * DAY_MS
+        while True:
+            now = self._clock.now_ms()
+            await self.journal.prune(now - keep_ms)
+            await self.inbox.prune(now)
+            await self._clock.sleep(RETENTION_S)
+
+
+async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
+    """An agent for the configuration: its file is open, its registers are numbered.
+
+    Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
+    """
+    devices = Devices(config, clock)
+    database, damage = _open(config.database, clock)
+    try:
+        journal = await Journal.open(database, clock)
+        numbers = await number_registers(journal, devices.described)
+        now = clock.now_ms()
+        text = f"edge agent {_version()} started"
+        started = Event(now, "agent_started", "info", text, data={"boot": journal.boot})
+        await journal.append(*([damage] if damage else []), started)
+        return App(
+            config,
+            clock,
+            database=database,
+            journal=journal,
+            devices=devices,
+            numbers=numbers,
+            pace=pace,
+        )
+    except BaseException:
+        database.close()
+        raise
+
+
+def _open(path: Path, clock: Clock) -> tuple[Database, Event | None]:
+    try:
+        return Database(path), None
+    except Damaged as error:
+        now = clock.now_ms()
+        aside = set_aside(path, now)
+        text = f"the data file was damaged and is kept as {aside.name}; a new one was begun"
+        events.error("%s: %s", error, text)
+        return Database(path), Event(now, "journal_damaged", "alarm", f"{text} ({error})")
+
+
+def _version() -> str:
+    try:
+        return version("inmetter")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,30 @@
+"""``inmetter-edge run``: the agent, until it is told to stop."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from common import logs
+from common.clock import SystemClock
+from common.logs import events
+from edge_agent.app import build
+from edge_agent.config import Config, load
+
+
+def run(path: Path, log_level: str) -> int:
+    """Run until SIGTERM or SIGINT; 0 after a clean stop. Raises InMetterError."""
+    logs.configure(log_level)
+    asyncio.run(_run(load(path)))
+    return 0
+
+
+async def _run(config: Config) -> None:
+    app = await build(config, SystemClock())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gateway = config.settings.gateway
+    events.info("gateway %s: %d devices", gateway.id, len(app.devices.all))
+    await app.run(stop)
+    events.info("gateway %s: stopped", gateway.id)

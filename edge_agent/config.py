@@ -1,0 +1,277 @@
+"""The edge agent's configuration file. Every key is described in docs/configuration-edge.md."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from common.errors import ConfigError, Undecodable
+from common.ids import check_key
+from common.mqtt import MqttSettings
+from common.settings import load_toml, read_secret
+from edge_agent.metering.scaling import parse_quantity, parse_weight
+
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+FreePort = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+WholeSeconds = Annotated[int, Meta(ge=1, le=86400)]
+
+PULSED = ("cold_water", "electricity", "gas", "hot_water", "waste_water", "water")
+"""Media of meters that a C11DO1ETH counts."""
+
+
+class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who the gateway is, and where it keeps its data."""
+
+    id: str
+    name: Text
+    site: str
+    site_name: Text
+    timezone: str
+    data_dir: str = "data"
+    keep_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where C11DO1ETH modules connect to, and what they may do. Certificate and key turn TLS on."""
+
+    host: str = "127.0.0.1"
+    port: FreePort = 7700
+    connections: Annotated[int, Meta(ge=1, le=10_000)] = 256
+    idle_s: Seconds = 120
+    lines_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+
+
+class LineSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection that M-Bus or Modbus devices share."""
+
+    id: str
+    url: Text
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 1.0
+
+
+class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The module's output; ``states`` name 0 and 1."""
+
+    key: str
+    name: Text
+    states: tuple[Text, Text] = ("closed", "open")
+
+
+class C11Settings(
+    Struct, frozen=True, forbid_unknown_fields=True, tag="c11do1eth", tag_field="driver"
+):
+    """A C11DO1ETH module: it connects to us."""
+
+    key: str
+    name: Text
+    medium: str
+    key_file: str
+    pulse_weight: Text
+    start_index: str = ""
+    log_period_s: WholeSeconds = 900
+    push_period_s: WholeSeconds = 60
+    delta_pulses: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    output: OutputSettings | None = None
+
+    @property
+    def base_unit(self) -> str:
+        """The unit of the index."""
+        return "Wh" if self.medium == "electricity" else "m³"
+
+
+class MbusSettings(Struct, frozen=True, forbid_unknown_fields=True, tag="mbus", tag_field="driver"):
+    """An M-Bus meter by its primary address."""
+
+    key: str
+    name: Text
+    line: str
+    address: Annotated[int, Meta(ge=0, le=254)]
+    profile: str
+    interval_s: Seconds = 60
+
+
+class ModbusSettings(
+    Struct, frozen=True, forbid_unknown_fields=True, tag="modbus", tag_field="driver"
+):
+    """A Modbus unit."""
+
+    key: str
+    name: Text
+    line: str
+    unit: Annotated[int, Meta(ge=0, le=255)]
+    profile: str
+    interval_s: Seconds = 60
+
+
+DeviceSettings = C11Settings | MbusSettings | ModbusSettings
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file. Without ``mqtt`` the agent keeps everything and sends nothing."""
+
+    gateway: GatewaySettings
+    mqtt: MqttSettings | None = None
+    c11do1eth: ServerSettings = ServerSettings()
+    line: tuple[LineSettings, ...] = ()
+    device: tuple[DeviceSettings, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A file that holds together."""
+
+    path: Path
+    settings: Settings
+
+    def beside(self, name: str) -> Path:
+        """A path as the file means it: relative to the file's own directory."""
+        return self.path.parent / name
+
+    @property
+    def database(self) -> Path:
+        """The gateway's one data file."""
+        return self.beside(self.settings.gateway.data_dir) / "edge.db"
+
+    @property
+    def mqtt(self) -> MqttSettings | None:
+        """The broker's settings, with paths that can be opened."""
+        mqtt = self.settings.mqtt
+        if mqtt is None:
+            return None
+        return msgspec.structs.replace(
+            mqtt,
+            password_file=str(self.beside(mqtt.password_file)) if mqtt.password_file else "",
+            tls_ca_file=str(self.beside(mqtt.tls_ca_file)) if mqtt.tls_ca_file else "",
+        )
+
+
+def load(path: Path) -> Config:
+    """Read and check the file.
+
+    Raises ConfigError: one line for each problem found, each with file, key and what was expected.
+    """
+    config = Config(path, load_toml(path, Settings))
+    problems = [f"{path}: {key}: {reason}" for key, reason in _problems(config)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+Problems = Iterator[tuple[str, str]]
+
+
+def _problems(config: Config) -> Problems:
+    """Key and reason of what the types alone do not rule out."""
+    settings = config.settings
+    yield from _key("gateway.id", settings.gateway.id)
+    yield from _key("gateway.site", settings.gateway.site)
+    try:
+        ZoneInfo(settings.gateway.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield "gateway.timezone", f"{settings.gateway.timezone!r}: expected Europe/Bucharest, …"
+    yield from _mqtt(config)
+    yield from _files(config, "c11do1eth.tls_cert_file", settings.c11do1eth.tls_cert_file)
+    yield from _files(config, "c11do1eth.tls_key_file", settings.c11do1eth.tls_key_file)
+    if bool(settings.c11do1eth.tls_cert_file) != bool(settings.c11do1eth.tls_key_file):
+        yield "c11do1eth", "tls_cert_file and tls_key_file go together"
+    yield from _lines(settings)
+    keys: set[str] = set()
+    places: set[tuple[str, int]] = set()
+    for number, device in enumerate(settings.device, 1):
+        where = f"device[{number}]"
+        yield from _key(f"{where}.key", device.key)
+        if device.key in keys:
+            yield f"{where}.key", f"{device.key!r} is taken by another device"
+        keys.add(device.key)
+        if isinstance(device, C11Settings):
+            yield from _module(config, where, device)
+            continue
+        if device.line not in {line.id for line in settings.line}:
+            yield f"{where}.line", f"there is no [[line]] with the id {device.line!r}"
+        address = device.address if isinstance(device, MbusSettings) else device.unit
+        name = "address" if isinstance(device, MbusSettings) else "unit"
+        if (device.line, address) in places:
+            yield f"{where}.{name}", f"{address} is taken by another device on {device.line}"
+        places.add((device.line, address))
+
+
+def _lines(settings: Settings) -> Problems:
+    seen: set[str] = set()
+    for number, line in enumerate(settings.line, 1):
+        yield from _key(f"line[{number}].id", line.id)
+        if line.id in seen:
+            yield f"line[{number}].id", f"{line.id!r} is taken by another line"
+        seen.add(line.id)
+        users = {
+            device.__struct_config__.tag
+            for device in settings.device
+            if not isinstance(device, C11Settings) and device.line == line.id
+        }
+        if len(users) > 1:
+            yield f"line[{number}]", "M-Bus and Modbus devices cannot share a line"
+
+
+def _mqtt(config: Config) -> Problems:
+    mqtt = config.mqtt
+    if mqtt is None:
+        return
+    if not mqtt.host:
+        yield "mqtt.host", "expected a host name or address"
+    if not 1 <= mqtt.port <= 65535:
+        yield "mqtt.port", f"{mqtt.port}: expected 1 to 65535"
+    if not 1 <= mqtt.keepalive_s <= 3600:
+        yield "mqtt.keepalive_s", f"{mqtt.keepalive_s}: expected 1 to 3600"
+    yield from _secret(config, "mqtt.password_file", mqtt.password_file)
+    yield from _files(config, "mqtt.tls_ca_file", mqtt.tls_ca_file)
+
+
+def _module(config: Config, where: str, device: C11Settings) -> Problems:
+    if not device.key_file:
+        yield f"{where}.key_file", "expected the file with the module's secret"
+    yield from _secret(config, f"{where}.key_file", device.key_file, least=16)
+    if device.medium not in PULSED:
+        yield f"{where}.medium", f"{device.medium!r}: expected one of {', '.join(PULSED)}"
+        return
+    try:
+        parse_weight(device.pulse_weight, device.base_unit)
+    except Undecodable as error:
+        yield f"{where}.pulse_weight", str(error)
+    if device.start_index:
+        try:
+            parse_quantity(device.start_index, device.base_unit)
+        except Undecodable as error:
+            yield f"{where}.start_index", str(error)
+    if device.output:
+        yield from _key(f"{where}.output.key", device.output.key)
+
+
+def _key(where: str, text: str) -> Problems:
+    try:
+        check_key(text, "it")
+    except Undecodable as error:
+        yield where, str(error)
+
+
+def _secret(config: Config, where: str, name: str, least: int = 1) -> Problems:
+    if not name:
+        return
+    try:
+        secret = read_secret(config.beside(name))
+    except ConfigError as error:
+        yield where, str(error)
+        return
+    if len(secret) < least:
+        yield where, f"{name}: the secret is shorter than {least} characters"
+
+
+def _files(config: Config, where: str, name: str) -> Problems:
+    if name and not config.beside(name).is_file():
+        yield where, f"{config.beside(name)}: there is no such file"

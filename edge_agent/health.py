@@ -1,0 +1,81 @@
+"""Says how the gateway is: a retained status, and the last will that contradicts it."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from common.clock import Clock
+from common.errors import Retryable
+from common.messages.envelope import encode
+from common.messages.uplink import DeviceStatus, Status
+from edge_agent.store.journal import Journal
+
+INTERVAL_S = 30.0
+
+
+class Health:
+    """Publishes ``Status`` when something changes and every INTERVAL_S.
+
+    ``publish`` takes the payload and raises Retryable when there is no broker. ``session`` gives
+    the number of the present connection.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        devices: Callable[[], list[DeviceStatus]],
+        publish: Callable[[bytes], Awaitable[None]],
+        session: Callable[[], int],
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._devices = devices
+        self._publish = publish
+        self._session = session
+        self._clock = clock
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """Something is worth telling now."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Tell, for ever. Without a broker there is nobody to tell: the next connect tells."""
+        while True:
+            self._changed.clear()
+            with contextlib.suppress(Retryable):
+                await self._publish(encode(await self._status()))
+            await self._wait()
+
+    async def say_goodbye(self) -> None:
+        """Offline, on purpose: the broker publishes no will for a clean end."""
+        with contextlib.suppress(Retryable):
+            await self._publish(self.will(self._session()))
+
+    def will(self, session: int) -> bytes:
+        """What the broker shall say when connection ``session`` is gone."""
+        status = Status(False, self._journal.boot, session, self._clock.now_ms())
+        return encode(status)
+
+    async def _status(self) -> Status:
+        journal = self._journal
+        return Status(
+            online=True,
+            boot=journal.boot,
+            session=self._session(),
+            at=self._clock.now_ms(),
+            queued=journal.queued(),
+            oldest_at=await journal.oldest_at(),
+            rejected=journal.rejected,
+            journal_bytes=journal.size(),
+            devices=self._devices(),
+        )
+
+    async def _wait(self) -> None:
+        timer = asyncio.ensure_future(self._clock.sleep(INTERVAL_S))
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({timer, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            changed.cancel()

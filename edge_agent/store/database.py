@@ -1,0 +1,279 @@
+"""The gateway's one SQLite file, and the one thread that writes to it.
+
+Group commit: whatever is queued while a commit is under way goes into the next one together.
+Nothing waits for company: a lone write is committed at once.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+from common.errors import ConfigError, InMetterError, Retryable
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+GROUP = 1000
+"""Writes in one transaction, at most."""
+
+CHECKED_BYTES = 64_000_000
+"""Files up to this size are checked wholly when they are opened (some 50 ms)."""
+
+
+class StorageError(Retryable):
+    """The file cannot be written or read now: disk full, input/output error."""
+
+
+class Damaged(StorageError):
+    """The file is not a sound database of this program."""
+
+
+class Database:
+    """An open file. ``write`` is for the event loop's thread; ``close`` waits for what is queued.
+
+    Files are 0600 and their directory, if it is made here, 0700. A second process is refused.
+    ``on_damage`` is called in the event loop when the file turns out to be damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create.
+
+        Raises Damaged, StorageError, or ConfigError when the file is in use or of another version.
+        """
+        self.path = path
+        self.on_damage: Callable[[], None] | None = None
+        self._lock = _lock(path)
+        try:
+            self._connection = _open(path)
+        except InMetterError:
+            os.close(self._lock)
+            raise
+        self._gate = threading.Lock()
+        self._closed = False
+        self._jobs: SimpleQueue[_Runnable | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="database", daemon=True)
+        self._thread.start()
+
+    def write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        then: Callable[[T], None] | None = None,
+        *,
+        lazy: bool = False,
+    ) -> "asyncio.Future[T]":
+        """Run ``work`` in the writing thread; the future is done once it is on disk.
+
+        When the future is done, what was written survives ``kill -9`` and a power cut. A ``work``
+        that raises leaves no trace, harms no other, and the future raises the same
+        (StorageError for SQLite's own errors). ``then`` runs in the event loop right after the
+        commit, in order of commit, even if nobody waits for the future any more.
+
+        ``lazy`` is for reading, and for what may be undone by a power cut (not by ``kill -9``)
+        until the next write that is not lazy: it saves waiting for the disk, and its wear.
+        """
+        job = _Job(work, then, asyncio.get_running_loop(), lazy)
+        with self._gate:
+            if self._closed:
+                job.future.set_exception(StorageError(f"{self.path}: is closed"))
+            else:
+                self._jobs.put(job)
+        return job.future
+
+    def size(self) -> int:
+        """Bytes on disk, with the write-ahead log."""
+        parts = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return sum(part.stat().st_size for part in parts if part.exists())
+
+    def close(self) -> None:
+        """Finish what is queued, and close. Blocks; calling it twice is harmless."""
+        with self._gate:
+            closed, self._closed = self._closed, True
+        if not closed:
+            self._jobs.put(None)
+            self._thread.join()
+            self._connection.close()
+            os.close(self._lock)
+
+    def _work(self) -> None:
+        open_ = True
+        while open_:
+            group: list[_Runnable] = []
+            job = self._jobs.get()
+            with contextlib.suppress(Empty):
+                while job is not None:
+                    group.append(job)
+                    if len(group) == GROUP:
+                        break
+                    job = self._jobs.get_nowait()
+            open_ = job is not None
+            if group:
+                self._transact(group)
+                # The loop may be gone at shutdown; then nobody waits for these either.
+                with contextlib.suppress(RuntimeError):
+                    group[-1].loop.call_soon_threadsafe(_resolve, group, self.on_damage)
+
+    def _transact(self, group: "list[_Runnable]") -> None:
+        connection = self._connection
+        lazy = all(job.lazy for job in group)
+        try:
+            if lazy:
+                connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN")
+            for job in group:
+                connection.execute("SAVEPOINT job")
+                if not job.run(connection):
+                    connection.execute("ROLLBACK TO job")
+                connection.execute("RELEASE job")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            for job in group:
+                job.error = _storage_error(self.path, error)
+        finally:
+            if lazy:
+                connection.execute("PRAGMA synchronous = FULL")
+        if any(isinstance(job.error, Damaged) for job in group):
+            _mark(self.path).touch()
+
+
+class _Runnable(Protocol):
+    loop: asyncio.AbstractEventLoop
+    lazy: bool
+    error: BaseException | None
+
+    def run(self, connection: sqlite3.Connection) -> bool: ...
+
+    def resolve(self) -> None: ...
+
+
+class _Job(Generic[T]):
+    """A queued write, its outcome, and who waits for it."""
+
+    def __init__(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        then: Callable[[T], None] | None,
+        loop: asyncio.AbstractEventLoop,
+        lazy: bool,
+    ) -> None:
+        self.loop = loop
+        self.lazy = lazy
+        self.future: asyncio.Future[T] = loop.create_future()
+        self.error: BaseException | None = None
+        self._work = work
+        self._then = then
+        self._result: list[T] = []
+
+    def run(self, connection: sqlite3.Connection) -> bool:
+        try:
+            self._result.append(self._work(connection))
+        except sqlite3.Error as error:
+            self.error = _storage_error(None, error)
+        except Exception as error:  # noqa: BLE001  (handed to whoever waits, as an executor does)
+            self.error = error
+        return self.error is None
+
+    def resolve(self) -> None:
+        if self.error is None and self._then:
+            self._then(self._result[0])
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self._result[0])
+        else:
+            self.future.set_exception(self.error)
+
+
+def _resolve(group: list[_Runnable], on_damage: Callable[[], None] | None) -> None:
+    """In order of commit; a callback that raises does not leave the others waiting."""
+    with contextlib.ExitStack() as stack:
+        if on_damage and any(isinstance(job.error, Damaged) for job in group):
+            stack.callback(on_damage)
+        for job in reversed(group):
+            stack.callback(job.resolve)
+
+
+def _storage_error(path: Path | None, error: sqlite3.Error) -> StorageError:
+    where = f"{path}: " if path else "database: "
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    kind = Damaged if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} else StorageError
+    return kind(f"{where}{error}")
+
+
+def _lock(path: Path) -> int:
+    """An open file that is locked against a second agent on the same data."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{path.parent}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ConfigError(f"{path}: another edge agent is using this file") from error
+    return lock
+
+
+def _mark(path: Path) -> Path:
+    """The file whose presence says that damage was found at run time."""
+    return path.with_name(path.name + ".found-damaged")
+
+
+def set_aside(path: Path, now_ms: int) -> Path:
+    """Move a damaged file out of the way, kept for a person to look at; returns its new name."""
+    aside = path.with_name(f"{path.name}.damaged-{now_ms}")
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    _mark(path).unlink(missing_ok=True)
+    return aside
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if _mark(path).exists():
+        raise Damaged(f"{path}: was found damaged while it was in use")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StorageError(f"{path}: cannot be opened: {error}") from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _storage_error(path, error) from error
+    except InMetterError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 16000000")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        schema = resources.files("edge_agent.store").joinpath("schema.sql").read_text("utf-8")
+        connection.executescript(
+            f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION:d}; COMMIT;"
+        )
+    elif version != SCHEMA_VERSION:
+        raise ConfigError(
+            f"{path}: schema version {version}; this program knows {SCHEMA_VERSION} only"
+        )
+    elif path.stat().st_size <= CHECKED_BYTES:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise Damaged(f"{path}: {found}")

@@ -1,0 +1,115 @@
+"""Every command that was taken in, written down before it is acted on.
+
+A row is ``accepted`` until there is a result; the row and the report of it are one transaction.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from common.messages.downlink import Command
+from common.messages.uplink import Body, CommandReport
+from edge_agent.store.journal import Journal, Transaction
+
+ACCEPTED = "accepted"
+KEPT_MS = 30 * 86_400_000
+"""How long after its expiry a command is remembered; unknown by then, it is expired anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command that was accepted and has no result yet."""
+
+    id: str
+    device: str
+    register: str
+    value: int
+    expires_at: int
+
+
+class Inbox:
+    """The commands in the journal's file."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def take(self, command: Command, report: CommandReport) -> bool:
+        """Whether the command is new: then it is written down with ``report``, durably.
+
+        A known one is only answered again, and not even that while its last report is unsettled.
+        """
+
+        def work(transaction: Transaction) -> bool:
+            known = transaction.connection.execute(
+                "SELECT report_seq, report FROM inbox WHERE id = ?", (command.id,)
+            ).fetchone()
+            if known is None:
+                self._insert(transaction, command, report)
+                return True
+            seq, body = known
+            if transaction.is_settled(seq):
+                last = msgspec.json.decode(body, type=CommandReport)
+                self._update(transaction, msgspec.structs.replace(last, at=report.at))
+            return False
+
+        return await self._journal.write(work)
+
+    async def record(self, report: CommandReport, *others: Body) -> None:
+        """Write down how far a known command is, and append the report and ``others``."""
+
+        def work(transaction: Transaction) -> None:
+            self._update(transaction, report)
+            if others:
+                transaction.append(*others)
+
+        await self._journal.write(work)
+
+    async def unfinished(self) -> list[Order]:
+        """The accepted commands without a result."""
+
+        def work(transaction: Transaction) -> list[Order]:
+            rows = transaction.connection.execute(
+                "SELECT id, device, register, value, expires_at FROM inbox"
+                " WHERE state = ? ORDER BY report_seq",
+                (ACCEPTED,),
+            )
+            return [Order(*row) for row in rows]
+
+        return await self._journal.write(work)
+
+    async def prune(self, now_ms: int) -> None:
+        """Forget commands that expired long ago."""
+
+        def work(transaction: Transaction) -> None:
+            transaction.connection.execute(
+                "DELETE FROM inbox WHERE expires_at < ? AND state <> ?",
+                (now_ms - KEPT_MS, ACCEPTED),
+            )
+
+        await self._journal.write(work)
+
+    @staticmethod
+    def _insert(transaction: Transaction, command: Command, report: CommandReport) -> None:
+        seq, _ = transaction.append(report)
+        transaction.connection.execute(
+            "INSERT INTO inbox (id, device, register, value, expires_at, state, report_seq, report)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                command.id,
+                command.device,
+                command.register,
+                command.value,
+                command.expires_at,
+                report.state,
+                seq,
+                msgspec.json.encode(report),
+            ),
+        )
+
+    @staticmethod
+    def _update(transaction: Transaction, report: CommandReport) -> None:
+        seq, _ = transaction.append(report)
+        transaction.connection.execute(
+            "UPDATE inbox SET state = ?, report_seq = ?, report = ? WHERE id = ?",
+            (report.state, seq, msgspec.json.encode(report), report.id),
+        )

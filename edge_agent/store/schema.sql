@@ -1,0 +1,49 @@
+-- The gateway's one file. All times are epoch milliseconds, UTC.
+
+CREATE TABLE meta (                      -- 'stream': the journal's identity; 'boot': starts so far
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entry (                     -- append-only; AUTOINCREMENT: a number is never used twice
+    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    at   INTEGER NOT NULL,               -- when it was appended, by the gateway's clock
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE catalog (                   -- which entries are catalogs
+    seq INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TABLE settled (                   -- disjoint ranges of entries that the cloud has dealt with
+    first INTEGER PRIMARY KEY,
+    last  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE rejected (                  -- settled, but can never be stored
+    seq    INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE register (                  -- the number by which readings name a register, for ever
+    no     INTEGER PRIMARY KEY AUTOINCREMENT,
+    device TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    UNIQUE (device, key)
+) STRICT;
+
+CREATE TABLE inbox (                     -- every command that was taken in, and how far it is
+    id          TEXT PRIMARY KEY,
+    device      TEXT NOT NULL,
+    register    TEXT NOT NULL,
+    value       INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    state       TEXT NOT NULL,           -- 'accepted' until there is a result
+    report_seq  INTEGER NOT NULL,        -- the entry that said so
+    report      BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE counter_state (             -- what is stored of a pushing device, and its counter
+    device TEXT PRIMARY KEY,
+    state  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

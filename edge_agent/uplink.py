@@ -1,0 +1,276 @@
+"""Sends the journal to the cloud, and hears from the cloud what it has.
+
+A session is one connection's life: ``hello`` until ``resume``, then catalogs that the cloud lacks,
+then two lanes at once. The *live* lane carries entries that were appended since the connect, as
+they are committed; the *backlog* lane what is older, oldest first. Every batch is sent again until
+an ack names exactly its range. Nothing here is remembered over a connection: the journal is.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+
+from common.clock import Clock
+from common.errors import Retryable
+from common.logs import events
+from common.messages.downlink import Ack, Resume
+from common.messages.envelope import MAX_BYTES, encode
+from common.messages.uplink import Batch, Entry, Event, Hello
+from edge_agent.store.journal import Journal
+
+RECONNECT_S = 10.0
+"""After a lost connection a session is begun on the next connect, or tried after so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is under way at a time, and how long an answer is waited for (seconds)."""
+
+    entries: int = 500
+    size: int = 262_144
+    backlog_window: int = 8
+    live_window: int = 32
+    live_entries: int = 5000
+    answer_s: float = 5.0
+    longest_answer_s: float = 60.0
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A batch that is under way; ``news`` is set when it is acked, or should go again now."""
+
+    sent_at: float
+    acked: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Uplink:
+    """Publishes hello and batches with ``publish(leaf, payload)``, which raises Unreachable.
+
+    ``connected`` is to be called on every connect, ``on_ack`` and ``on_resume`` for those messages.
+    ``hello`` makes the message to begin with. ``state`` says in words how things are.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        publish: Callable[[str, bytes], Awaitable[None]],
+        hello: Callable[[], Hello],
+        clock: Clock,
+        pace: Pace | None = None,
+    ) -> None:
+        self._journal = journal
+        self._publish = publish
+        self._hello = hello
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._connects = asyncio.Event()
+        self._resumed = asyncio.Event()
+        self._flights: dict[tuple[int, int], _Flight] = {}
+        self._live: deque[Entry] = deque()
+        self._live_from: int | None = None
+        self._live_grew = asyncio.Event()
+        self._backlog_grew = asyncio.Event()
+        self.state = "not connected"
+        journal.on_appended = self._appended
+
+    def connected(self) -> None:
+        """There is a new connection: whatever was under way on the old one is void."""
+        self._connects.set()
+
+    async def on_resume(self, resume: Resume) -> None:
+        """The cloud says what it has. At any time: sending starts anew from there."""
+        stream = self._journal.stream
+        if await self._journal.resume(resume.stream, resume.committed):
+            self._resumed.set()
+        elif self._journal.stream != stream:
+            self._connects.set()
+        else:
+            events.warning("uplink: resume for stream %s, which is not ours", resume.stream)
+
+    def on_ack(self, ack: Ack) -> None:
+        """The cloud has a batch. Its place in the window is free at once; settling follows."""
+        now = self._clock.monotonic()
+        flight = self._flights.get((ack.first, ack.last))
+        if flight and ack.stream == self._journal.stream:
+            flight.acked = True
+            flight.news.set()
+        for other in self._flights.values():
+            # The cloud is there (again): what it owes an answer for goes now, not after a back-off.
+            if now - other.sent_at > self._pace.answer_s:
+                other.news.set()
+        rejected = [(one.seq, one.reason) for one in ack.rejected]
+        for seq, reason in rejected:
+            events.warning("uplink: the cloud can never store entry %d: %s", seq, reason)
+        self._journal.settle(ack.stream, ack.first, ack.last, rejected).add_done_callback(_log)
+
+    async def run(self) -> None:
+        """One session after the other, for ever."""
+        try:
+            while True:
+                self._connects.clear()
+                await _first(self._session(), self._connects.wait())
+                self._live_from = None
+                self.state = "not connected"
+                await _within(RECONNECT_S, self._connects)
+        finally:
+            self._live_from = None
+
+    async def _session(self) -> None:
+        try:
+            self._begin_live()
+            await self._greet()
+            while True:
+                self._resumed.clear()
+                self.state = "sending"
+                await _first(self._send(), self._resumed.wait())
+                self._begin_live()
+        except* Retryable as lost:
+            events.debug("uplink: %s", lost.exceptions[0])
+
+    async def _greet(self) -> None:
+        """Say hello until the cloud answers."""
+        self._resumed.clear()
+        wait_s = self._pace.answer_s
+        while True:
+            await self._publish("hello", encode(self._hello()))
+            if await _within(wait_s * random.uniform(0.8, 1.2), self._resumed):
+                return
+            if self.state != "no answer":
+                events.warning("uplink: the broker is there, but the cloud does not answer")
+            self.state = "no answer"
+            wait_s = min(wait_s * 2, self._pace.longest_answer_s / 2)
+
+    async def _send(self) -> None:
+        """All that the cloud lacks, and all that comes."""
+        self._flights = {}
+        for seq in self._journal.unsettled_catalogs():
+            await self._deliver(await self._journal.read(seq, seq, 1, 0))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send_live(group))
+            group.create_task(self._send_backlog(group))
+
+    # The two lanes
+
+    def _begin_live(self) -> None:
+        """From here on what is appended is live; all before is backlog."""
+        self._live.clear()
+        self._live_from = self._journal.next_seq
+        self._backlog_grew.set()
+
+    def _appended(self, entries: list[Entry]) -> None:
+        if self._live_from is None:
+            return
+        self._live.extend(entries)
+        self._live_grew.set()
+        if len(self._live) > self._pace.live_entries:
+            self._begin_live()
+
+    async def _send_live(self, group: asyncio.TaskGroup) -> None:
+        window = asyncio.Semaphore(self._pace.live_window)
+        while True:
+            while self._live:
+                await window.acquire()
+                group.create_task(self._deliver(self._take_live(), window))
+            self._live_grew.clear()
+            await self._live_grew.wait()
+
+    def _take_live(self) -> list[Entry]:
+        """The next batch of what is live: in order, without a gap, within the limits."""
+        entries: list[Entry] = []
+        size = 0
+        while self._live and len(entries) < self._pace.entries:
+            size += len(bytes(self._live[0].body))
+            follows = not entries or self._live[0].seq == entries[-1].seq + 1
+            if entries and (size > self._pace.size or not follows):
+                break
+            entries.append(self._live.popleft())
+        return entries
+
+    async def _send_backlog(self, group: asyncio.TaskGroup) -> None:
+        window = asyncio.Semaphore(self._pace.backlog_window)
+        position = 1
+        while True:
+            await window.acquire()
+            self._backlog_grew.clear()
+            ranges = self._journal.unsettled(position, (self._live_from or 1) - 1)
+            if not ranges:
+                window.release()
+                await self._backlog_grew.wait()
+                continue
+            first, last = ranges[0]
+            entries = await self._journal.read(first, last, self._pace.entries, self._pace.size)
+            position = entries[-1].seq + 1 if entries else last + 1
+            group.create_task(self._deliver(entries, window))
+
+    async def _deliver(self, entries: list[Entry], window: asyncio.Semaphore | None = None) -> None:
+        """Send one batch, again and again, until its ack comes; then free its place."""
+        try:
+            if entries:
+                await self._deliver_batch(entries)
+        finally:
+            if window:
+                window.release()
+
+    async def _deliver_batch(self, entries: list[Entry]) -> None:
+        first, last = entries[0].seq, entries[-1].seq
+        payload = encode(Batch(self._journal.stream, first, last, entries))
+        if len(payload) > MAX_BYTES:
+            await self._give_up(first, len(payload))
+            return
+        wait_s = self._pace.answer_s
+        flight = self._flights[first, last] = _Flight(self._clock.monotonic())
+        try:
+            while not flight.acked:
+                flight.news.clear()
+                flight.sent_at = self._clock.monotonic()
+                await self._publish("journal", payload)
+                await _within(wait_s * random.uniform(0.8, 1.2), flight.news)
+                wait_s = min(wait_s * 2, self._pace.longest_answer_s)
+        finally:
+            if self._flights.get((first, last)) is flight:
+                del self._flights[first, last]
+
+    async def _give_up(self, seq: int, size: int) -> None:
+        """An entry that no message can carry. It stays in the file; an event says so, once."""
+        reason = f"entry {seq} makes a message of {size} bytes; at most {MAX_BYTES} are allowed"
+        before = self._journal.rejected
+        await self._journal.settle(self._journal.stream, seq, seq, [(seq, reason)])
+        if self._journal.rejected > before:
+            now = self._clock.now_ms()
+            await self._journal.append(Event(now, "entry_too_large", "alarm", reason))
+
+
+def _log(settled: "asyncio.Future[bool]") -> None:
+    if settled.cancelled():
+        return
+    error = settled.exception()
+    if error:
+        events.error("uplink: an ack could not be written down: %s", error)
+    elif not settled.result():
+        events.warning("uplink: an ack for entries that are not ours was ignored")
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether the event came in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _first(*parts: Coroutine[None, None, object]) -> None:
+    """Run until one of them ends; the others are cancelled. Raises what that one raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,188 @@
+"""What modules push is stored once, with the counter's state, and only then acknowledged."""
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from common.clock import ManualClock
+from common.errors import NotFound
+from common.messages.uplink import Event, Readings
+from common.reading import Quality
+from common.registers import Medium
+from edge_agent.device_state import DeviceStates
+from edge_agent.drivers.c11do1eth import C11Module, Output
+from edge_agent.intake import Intake
+from edge_agent.protocols.c11do1eth import Cause, Clock, Evt, Hello, Reason, Rec
+from edge_agent.store.journal import Journal
+from tests.unit.edge_parts import NOW, bodies, opened, turns
+
+NUMBERS = {"water": {"volume": 1, "flow": 2, "roof": 3}}
+
+
+def intake(journal: Journal, clock: ManualClock) -> tuple[Intake, DeviceStates, C11Module]:
+    module = C11Module(
+        "water",
+        b"0123456789abcdef",
+        medium=Medium.COLD_WATER,
+        weight=Fraction(1, 100),
+        clock=clock,
+        start_index=Decimal("100.5"),
+        output=Output("roof", "Roof"),
+    )
+    states = DeviceStates(["water"])
+    return Intake(journal, {"water": module}, NUMBERS, states, clock), states, module
+
+
+def rec(seq: int, total: int, at_ms: int = NOW, boot: int = 1, clock: Clock = Clock.SYNCED) -> Rec:
+    return Rec(
+        *("water", seq, boot, at_ms, clock, 1000, 60, total, 6, 1, 0, 0),
+        *(Reason.TIMED, Cause.NONE),
+    )
+
+
+def hello(oldest: int, last: int, boot: int = 1) -> Hello:
+    return Hello("water", 1, "C11DO1ETH", "1.0", boot, last, oldest, 1)
+
+
+async def volumes(journal: Journal) -> list[tuple[int, int | None, int, int | None]]:
+    """(time, value, quality, raw) of every volume that is stored."""
+    found = [body for body in await bodies(journal) if isinstance(body, Readings)]
+    return [
+        (body.at, one.value, one.quality, one.raw)
+        for body in found
+        for one in body.r
+        if one.no == 1
+    ]
+
+
+async def codes(journal: Journal) -> list[str]:
+    return [body.code for body in await bodies(journal) if isinstance(body, Event)]
+
+
+async def test_a_record_becomes_exact_readings_and_is_acknowledged(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, states, _ = intake(journal, clock)
+        assert await taking.resume("water", hello(1, 1)) == 0
+        assert await taking.store("water", [rec(1, 250)]) == 1
+        (readings,) = await bodies(journal)
+        assert isinstance(readings, Readings)
+        assert [(one.no, one.value, one.raw) for one in readings.r] == [
+            (1, 103_000, 250),
+            (2, 36_000, 6),
+            (3, 0, 0),
+        ]
+        assert states["water"].state == "ok"
+
+
+async def test_a_record_that_comes_again_is_not_stored_again(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.resume("water", hello(1, 3))
+        assert await taking.store("water", [rec(3, 30)]) == 0
+        assert await taking.store("water", [rec(1, 10), rec(2, 20), rec(3, 30)]) == 3
+        assert await taking.store("water", [rec(1, 10), rec(2, 20), rec(3, 30)]) == 3
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        assert await taking.resume("water", hello(1, 3)) == 3
+        assert await taking.store("water", [rec(3, 30)]) == 3
+        assert [raw for *_, raw in await volumes(journal)] == [30, 10, 20]
+
+
+async def test_consumption_is_not_lost_when_the_total_goes_back(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.resume("water", hello(1, 9))
+        await taking.store("water", [rec(1, 1000, NOW), rec(3, 5, NOW + 2000)])
+        await taking.store("water", [rec(2, 1001, NOW + 1000), rec(4, 8, NOW + 3000)])
+        found = await volumes(journal)
+        assert [value for _, value, _, _ in found] == [110_500, 110_500, 110_510, 110_530]
+        assert [raw for *_, raw in found] == [1000, 5, 1001, 8]
+        assert await codes(journal) == ["counter_reset"]
+
+
+@pytest.mark.parametrize("at_ms", [4_070_908_800_000, 86_400_000])
+async def test_a_module_with_a_wrong_clock_loses_nothing(tmp_path: Path, at_ms: int) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.resume("water", hello(1, 9))
+        await taking.store("water", [rec(1, 10, at_ms), rec(2, 20, at_ms + 1000)])
+        await taking.store("water", [rec(3, 30, at_ms + 2000)])
+        found = await volumes(journal)
+        assert len({at for at, *_ in found}) == 3, "two readings have one identity"
+        assert {quality for _, _, quality, _ in found} == {Quality.TIME_UNCERTAIN}
+        assert await codes(journal) == ["device_clock"]
+
+
+async def test_a_module_that_does_not_know_the_time_is_not_blamed(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.resume("water", hello(1, 2))
+        undated = [rec(1, 10, 0, clock=Clock.UNKNOWN), rec(2, 20, NOW - 5000, clock=Clock.UNKNOWN)]
+        await taking.store("water", undated)
+        found = await volumes(journal)
+        assert [(at, quality) for at, _, quality, _ in found] == [
+            (NOW, Quality.TIME_UNCERTAIN),
+            (NOW - 5000, Quality.TIME_UNCERTAIN),
+        ]
+        assert await codes(journal) == []
+
+
+async def test_events_of_the_module_are_events_of_the_gateway(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        known = Evt("water", 1, 1, NOW, Clock.SYNCED, 1, "LINEBREAK")
+        news = replace(known, seq=2, code="SOMETHINGNEW", values=("1", "2"))
+        await taking.store("water", [known, news])
+        found = [body for body in await bodies(journal) if isinstance(body, Event)]
+        assert [(one.code, one.severity, one.device) for one in found] == [
+            ("line_break", "alarm", "water"),
+            ("somethingnew", "info", "water"),
+        ]
+        assert found[1].data == {"values": "1,2"}
+
+
+async def test_strangers_are_not_stored(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        with pytest.raises(NotFound):
+            await taking.store("stranger", [rec(1, 1)])
+        with pytest.raises(NotFound):
+            await taking.resume("stranger", hello(1, 1))
+
+
+async def test_a_session_wakes_who_waits_for_the_device(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        woken: list[str] = []
+        taking.on_session = woken.append
+        await taking.resume("water", hello(1, 1))
+        assert woken == ["water"]
+
+
+async def test_a_silent_module_is_failing_and_says_so_once(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, states, module = intake(journal, clock)
+        await taking.store("water", [rec(1, 1)])
+        watching = asyncio.ensure_future(taking.run(module))
+        for _ in range(10):
+            await turns(2)
+            clock.advance(60)
+            await journal.oldest_at()
+        watching.cancel()
+        assert states["water"].state == "failing"
+        assert await codes(journal) == ["device_failing"]
+        await taking.resume("water", hello(1, 1))
+        assert await codes(journal) == ["device_failing", "device_ok"]
