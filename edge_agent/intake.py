@@ -10,7 +10,7 @@ from edge_agent.device_state import DeviceStates
 from edge_agent.drivers.c11do1eth import C11Module
 from edge_agent.metering.counters import CounterRule, advance
 from edge_agent.metering.counters import CounterState as Count
-from edge_agent.metering.pulses import measure
+from edge_agent.metering.pulses import RateWindow, Stretch, measure
 from edge_agent.metering.scaling import is_plausible, scale_all
 from edge_agent.protocols.c11do1eth import Clock as ItemClock
 from edge_agent.protocols.c11do1eth import EventCode, Evt, Hello, Rec
@@ -65,6 +65,7 @@ class Intake:
         self._states = states
         self._clock = clock
         self._last_stamp = 0
+        self._windows: dict[str, RateWindow] = {}
         self.on_session: Callable[[str], None] | None = None
 
     async def run(self, module: C11Module) -> None:
@@ -117,6 +118,8 @@ class Intake:
                 state = PushState(min(item.seq for item in items) - 1)
             bodies: list[Body] = [recovered] if recovered else []
             for one in dated:
+                if isinstance(one.item, Evt) and one.item.lost:
+                    state.lose(one.item.boot, *one.item.lost)
                 if state.take(one.item.boot, one.item.seq):
                     bodies += self._bodies(module, state, one, now)
             if bodies:
@@ -152,7 +155,9 @@ class Intake:
         if isinstance(item, Evt):
             return [*bodies, _event(module.key, item, dated.at)]
         total, step = _count(module.key, state, item.total, dated.at)
-        measured = measure(module, item, time_ok=dated.time_ok, total=total)
+        window = self._windows.setdefault(module.key, RateWindow())
+        stretch = window.advance(dated.at, total, Stretch(item.delta, item.period_s * 1000))
+        measured = measure(module, item, time_ok=dated.time_ok, total=total, stretch=stretch)
         values = scale_all(module.registers, self._numbers.get(module.key, {}), measured)
         return [*bodies, Readings(dated.at, values), *([step] if step else [])]
 

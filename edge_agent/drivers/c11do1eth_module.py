@@ -204,7 +204,7 @@ def _registers(
     registers = [
         Register(
             key=index.value,
-            name=f"{medium.label} index",
+            name="Index",
             medium=medium,
             kind=index,
             decimals=decimals_for(weight, places[0]),
@@ -213,7 +213,7 @@ def _registers(
         ),
         Register(
             key=rate.value,
-            name=f"{medium.label} {rate.value}",
+            name=rate.value.capitalize(),
             medium=medium,
             kind=rate,
             decimals=places[1],

@@ -1,8 +1,9 @@
 """From pulses to quantities, exactly: index = start index + pulses × weight."""
 
+from collections import deque
 from decimal import Decimal
 from fractions import Fraction
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from common.reading import Measured, Quality, from_scaled
 from common.registers import Kind, Register
@@ -37,6 +38,48 @@ class PulseRecord(Protocol):
     def output(self) -> int: ...
 
 
+class Stretch(NamedTuple):
+    """So many pulses in so many milliseconds: what a rate is the mean of."""
+
+    pulses: int
+    ms: int
+
+
+class RateWindow:
+    """The stretch over which a meter's rate is told: the newest one with ENOUGH pulses.
+
+    Between two records seconds apart there may be one pulse or none, which would show a steady
+    flow as jumps between nothing and far too much. A stretch of n pulses is right to one in n. It
+    grows no longer than LONGEST_MS, so that a standstill becomes visible.
+    """
+
+    ENOUGH = 10
+    LONGEST_MS = 900_000
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def advance(self, at_ms: int, total: int, own: Stretch) -> Stretch:
+        """The stretch that ends with a record of ``total`` pulses at ``at_ms``.
+
+        ``own`` is the record's own; it is what is given for a record that is late, or first, or
+        has enough pulses by itself.
+        """
+        seen = self._seen
+        if seen and (at_ms <= seen[-1][0] or total < seen[-1][1]):
+            if total < seen[-1][1] and at_ms > seen[-1][0]:
+                seen.clear()
+            return own
+        while len(seen) > 1 and at_ms - seen[1][0] >= self.LONGEST_MS:
+            seen.popleft()
+        while len(seen) > 1 and total - seen[1][1] >= self.ENOUGH:
+            seen.popleft()
+        seen.append((at_ms, total))
+        since_ms, since = seen[0]
+        wide = Stretch(total - since, at_ms - since_ms)
+        return wide if own.pulses < self.ENOUGH and own.ms < wide.ms else own
+
+
 def cut(value: Fraction, decimals: int) -> Decimal:
     """``value`` (not negative) with the digits beyond ``decimals`` cut off, never rounded up."""
     if value < 0:
@@ -50,14 +93,21 @@ def index(start: Decimal, pulses: int, weight: Fraction, decimals: int) -> Decim
 
 
 def measure(
-    meter: PulseMeter, record: PulseRecord, *, time_ok: bool, total: int | None = None
+    meter: PulseMeter,
+    record: PulseRecord,
+    *,
+    time_ok: bool,
+    total: int | None = None,
+    stretch: Stretch | None = None,
 ) -> tuple[Measured, ...]:
     """What one record says of each of the meter's registers, in their order.
 
     ``time_ok``: false makes every value TIME_UNCERTAIN. ``total`` is the counter's unbroken
     total where the device's own has once gone back; ``raw`` stays the device's own count.
-    A rate over a period of no length is NOT_AVAILABLE.
+    A rate is the mean over ``stretch``, by default the record's own period; over a period of no
+    length it is NOT_AVAILABLE.
     """
+    rated = stretch or Stretch(record.delta, record.period_s * 1000)
     quality = Quality.GOOD if time_ok else Quality.TIME_UNCERTAIN
     pulses = record.total if total is None else total
     measured = []
@@ -67,11 +117,11 @@ def measure(
         elif register.counting:
             value = index(meter.start_index, pulses, meter.weight, register.decimals)
             raw = record.total
-        elif record.period_s == 0:
+        elif rated.ms == 0:
             measured.append(Measured(register.key, None, Quality.NOT_AVAILABLE, record.delta))
             continue
         else:
-            hourly = record.delta * meter.weight * 3600 / record.period_s
+            hourly = rated.pulses * meter.weight * 3_600_000 / rated.ms
             value, raw = cut(hourly, register.decimals), record.delta
         measured.append(Measured(register.key, value, quality, raw))
     return tuple(measured)

@@ -63,10 +63,19 @@ class PushState(Struct, omit_defaults=True):
         ranges = RangeSet(self.stored.get(boot, ()))
         if seq <= self.floor or seq in ranges:
             return False
-        ranges.add(seq, seq)
+        self._settle(boot, seq, seq)
+        return True
+
+    def lose(self, boot: int, first: int, last: int) -> None:
+        """The device says that first..last are gone for ever; nobody waits for them any more."""
+        if last > self.floor:
+            self._settle(boot, max(first, self.floor + 1), last)
+
+    def _settle(self, boot: int, first: int, last: int) -> None:
+        ranges = RangeSet(self.stored.get(boot, ()))
+        ranges.add(first, last)
         self.stored = {**self.stored, boot: list(ranges)}
         self._rise()
-        return True
 
     def _rise(self) -> None:
         every = RangeSet(pair for ranges in self.stored.values() for pair in ranges)

@@ -74,3 +74,14 @@ def test_a_late_count_is_rebased_as_it_was_at_its_time() -> None:
     for at in range(400, 500):
         counter.rebase(at, at)
     assert len(counter.offsets) == OFFSETS
+
+
+def test_what_the_device_has_lost_is_not_waited_for() -> None:
+    state = PushState(0)
+    state.take(1, 1)
+    state.take(1, 6)
+    assert state.floor == 1
+    state.lose(1, 1, 5)
+    assert state.floor == 6
+    state.lose(1, 2, 4)
+    assert state.floor == 6

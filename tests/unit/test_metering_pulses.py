@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.reading import Measured, Quality
 from common.registers import Kind, Medium, Register
-from edge_agent.metering.pulses import cut, index, measure
+from edge_agent.metering.pulses import RateWindow, Stretch, cut, index, measure
 
 
 @dataclass(frozen=True)
@@ -94,3 +94,49 @@ def test_an_index_never_runs_ahead_nor_behind_by_a_digit(
 def test_a_negative_value_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         cut(Fraction(-1), 0)
+
+
+def own(pulses: int, seconds: int) -> Stretch:
+    return Stretch(pulses, seconds * 1000)
+
+
+def test_a_steady_flow_of_rare_pulses_is_shown_steady() -> None:
+    window = RateWindow()
+    rates = []
+    for second in range(0, 1200, 5):
+        total = second // 16
+        stretch = window.advance(second * 1000, total, own(total - max(0, second - 5) // 16, 5))
+        rates.append(stretch.pulses * 3_600_000 / stretch.ms)
+    assert all(abs(rate - 225) < 25 for rate in rates[40:])
+
+
+def test_a_standstill_becomes_visible() -> None:
+    window = RateWindow()
+    for second in range(0, 300, 5):
+        window.advance(second * 1000, second, own(5, 5))
+    stretch = Stretch(1, 1)
+    for second in range(300, 1300, 5):
+        stretch = window.advance(second * 1000, 299, own(0, 5))
+    assert stretch.pulses == 0
+    assert stretch.ms >= RateWindow.LONGEST_MS
+
+
+def test_a_late_record_tells_its_own_rate_and_disturbs_nothing() -> None:
+    window = RateWindow()
+    window.advance(10_000, 100, own(1, 5))
+    assert window.advance(5_000, 40, own(3, 900)) == own(3, 900)
+    assert window.advance(15_000, 101, own(1, 5)) == own(1, 5)
+    assert window.advance(20_000, 102, own(1, 5)) == Stretch(2, 10_000)
+
+
+def test_a_record_with_pulses_enough_tells_its_own_rate() -> None:
+    window = RateWindow()
+    window.advance(0, 0, own(0, 5))
+    assert window.advance(5_000, 50, own(50, 5)) == own(50, 5)
+
+
+def test_a_counter_that_goes_back_begins_a_new_stretch() -> None:
+    window = RateWindow()
+    window.advance(0, 100, own(1, 5))
+    assert window.advance(5_000, 3, own(3, 5)) == own(3, 5)
+    assert window.advance(10_000, 4, own(1, 5)) == own(1, 5)
