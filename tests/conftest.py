@@ -11,6 +11,7 @@ from cloud.storage.migrations import migrate
 from cloud.storage.tables import metadata
 from cloud.storage.unit_of_work import Store
 from tests.harness.mariadb import MariaDb
+from tests.harness.masterdata import MasterData
 from tests.harness.mosquitto import Mosquitto
 
 
@@ -62,12 +63,26 @@ def sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store, once on SQLite and once on a real MariaDB."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty database, once on SQLite and once on a real MariaDB."""
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """The store over that database."""
     opened = Store(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def data(url: str) -> Iterator[MasterData]:
+    """What writes rows into that database without going through ingest."""
+    written = MasterData(url)
+    yield written
+    written.close()
 
 
 @pytest.fixture

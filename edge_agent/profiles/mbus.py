@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from common.ids import KEY, KEY_RULE
 from common.reading import Measured, Quality
 from common.registers import KINDS, Kind, Medium, Register
 from common.settings import parse_toml
+from edge_agent.profiles import files
 from edge_agent.protocols.mbus.dif import Function
 from edge_agent.protocols.mbus.record import SUMMER_TIME, Record
 from edge_agent.protocols.mbus.state import State
@@ -135,23 +135,12 @@ def parse_profile(content: bytes, source: str) -> Profile:
 @cache
 def load_profile(name: str) -> Profile:
     """The profile ``name`` of this package (``mbus_water``); raises ConfigError."""
-    if name not in profile_names():
-        raise ConfigError(f"profile {name[:60]!r} is not one of {', '.join(profile_names())}")
-    path = resources.files("edge_agent.profiles") / f"{name}.toml"
-    return parse_profile(path.read_bytes(), f"profile {name}.toml")
+    return parse_profile(files.read(name, mbus=True), f"profile {name}.toml")
 
 
-@cache
 def profile_names() -> tuple[str, ...]:
     """The M-Bus device types that are known."""
-    names = (path.name for path in resources.files("edge_agent.profiles").iterdir())
-    return tuple(
-        sorted(
-            name.removesuffix(".toml")
-            for name in names
-            if name.endswith(".toml") and name.startswith("mbus_")
-        )
-    )
+    return files.names(mbus=True)
 
 
 def _faults(profile: Profile) -> Iterator[tuple[str, str]]:

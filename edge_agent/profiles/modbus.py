@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from common.ids import KEY, KEY_RULE
 from common.reading import Measured, Quality
 from common.registers import Kind, Medium, Register
 from common.settings import parse_toml
+from edge_agent.profiles import files
 from edge_agent.protocols.modbus import (
     MAX_REGISTERS,
     Absent,
@@ -137,35 +137,20 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 def parse_profile(content: bytes, source: str) -> Profile:
     """A profile from TOML; raises ConfigError with file and key."""
     profile = parse_toml(content, Profile, source)
-    _check(profile, source)
+    for key, reason in _faults(profile):
+        raise ConfigError(f"{source}: {key}: {reason}")
     return profile
 
 
 @cache
 def load_profile(name: str) -> Profile:
     """The profile ``name`` of this package (``eastron_sdm630``); raises ConfigError."""
-    if name not in profile_names():
-        raise ConfigError(f"profile {name[:60]!r} is not one of {', '.join(profile_names())}")
-    path = resources.files("edge_agent.profiles") / f"{name}.toml"
-    return parse_profile(path.read_bytes(), f"profile {name}.toml")
+    return parse_profile(files.read(name, mbus=False), f"profile {name}.toml")
 
 
-@cache
 def profile_names() -> tuple[str, ...]:
     """The Modbus device types that are known."""
-    names = (path.name for path in resources.files("edge_agent.profiles").iterdir())
-    return tuple(
-        sorted(
-            name.removesuffix(".toml")
-            for name in names
-            if name.endswith(".toml") and not name.startswith("mbus")
-        )
-    )
-
-
-def _check(profile: Profile, source: str) -> None:
-    for key, reason in _faults(profile):
-        raise ConfigError(f"{source}: {key}: {reason}")
+    return files.names(mbus=False)
 
 
 def _faults(profile: Profile) -> Iterator[tuple[str, str]]:

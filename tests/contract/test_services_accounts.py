@@ -1,6 +1,5 @@
 """Accounts and tokens, on each kind of database."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -15,26 +14,6 @@ from tests.harness.masterdata import MasterData
 
 NOW = 1_790_000_000_000
 PASSWORD = "correct horse"
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store(url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def data(url: str) -> Iterator[MasterData]:
-    written = MasterData(url)
-    yield written
-    written.close()
 
 
 def test_an_account_comes_in_with_its_password_only(store: Store) -> None:

@@ -1,6 +1,5 @@
 """The metering services, on each kind of database, with exact figures."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -20,26 +19,6 @@ BUCHAREST = ZoneInfo("Europe/Bucharest")
 NOW = to_ms(datetime(2026, 11, 1, 12, tzinfo=UTC))
 HOUR = 3_600_000
 QUARTER = HOUR // 4
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store(url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def data(url: str) -> Iterator[MasterData]:
-    written = MasterData(url)
-    yield written
-    written.close()
 
 
 @pytest.fixture

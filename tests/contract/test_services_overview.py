@@ -1,7 +1,5 @@
 """Sites, gateways, events and outputs, on each kind of database."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from cloud.services import commands, events, gateways, inventory, outputs
@@ -14,26 +12,6 @@ from tests.harness.masterdata import MasterData
 
 NOW = 1_790_000_000_000
 OTHER_STREAM = "f" * 32
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest) -> str:
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store(url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def data(url: str) -> Iterator[MasterData]:
-    written = MasterData(url)
-    yield written
-    written.close()
 
 
 def test_sites_count_their_gateways_and_meters(store: Store, data: MasterData) -> None:
