@@ -126,8 +126,8 @@ def check_balance(journal: Path, cloud: CloudBook, gateway: str, upto: int) -> N
     Raises AssertionError that says what differs. What is younger than ``upto`` may be there or
     not, but nothing may be there that the journal does not say.
     """
-    stored = cloud.readings(gateway)
-    book = read_journal(journal)
+    stored, events = cloud.readings(gateway), cloud.event_numbers(read_journal(journal).stream)
+    book = read_journal(journal)  # after the database, so that it knows all that is there
     committed = cloud.committed(book.stream)
     assert not committed.missing(1, upto), f"the ledger lacks {committed.missing(1, upto)}"
     assert min(book.entries) == 1, "the journal has forgotten its beginning"
@@ -139,7 +139,6 @@ def check_balance(journal: Path, cloud: CloudBook, gateway: str, upto: int) -> N
     expected = {key for key, seq in book.numbers.items() if seq <= upto}
     lacking = expected - stored.keys()
     assert not lacking, f"{len(lacking)} of {len(expected)} readings are missing: {min(lacking)} …"
-    events = cloud.event_numbers(book.stream)
     assert len(set(events)) == len(events), "an event is stored twice"
     assert set(events) >= {seq for seq in book.events() if seq <= upto}
     assert set(events) <= set(book.events())

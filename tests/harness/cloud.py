@@ -26,6 +26,7 @@ keepalive_s = 5
 
 [web]
 port = {web}
+sessions_dir = "sessions"
 
 """
 

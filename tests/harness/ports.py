@@ -1,5 +1,6 @@
 """Free ports on loopback, and waiting for a server to listen."""
 
+import random
 import socket
 import threading
 import time
@@ -7,14 +8,21 @@ from collections.abc import Callable
 
 PATIENCE_S = 20.0
 STEP_S = 0.005
+SERVERS = (10_000, 32_000)
+"""Below the range from which Linux gives ports to outgoing connections."""
+
 _never = threading.Event()
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A TCP port on 127.0.0.1 that nobody listens on just now, and that no client is given."""
+    while True:
+        port = random.randrange(*SERVERS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port
 
 

@@ -1,0 +1,37 @@
+"""``python -m tests.bench [NAME…]``: measure, print a table, write var/bench.json."""
+
+import sys
+from collections.abc import Callable
+
+from tests.bench import bare, edge, real
+from tests.bench.figures import Figure, table, write_json
+from tests.bench.servers import VAR
+
+BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
+    "bare.latency": lambda _: bare.latency(),
+    "bare.command": lambda _: bare.command(),
+    "bare.process": lambda _: bare.process(),
+    "edge": edge.footprint,
+    "latency": real.latency,
+    "command": real.command,
+}
+"""In this order; each gets the figures that were made before it, as peers."""
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        sys.stderr.write(f"no such benchmark: {unknown[0]}; there are {', '.join(BENCHES)}\n")
+        return 2
+    figures: dict[str, Figure] = {}
+    for name, bench in BENCHES.items():
+        if not names or name in names:
+            sys.stderr.write(f"{name} …\n")
+            figures |= {one.name: one for one in bench(figures)}
+    sys.stdout.write(table(list(figures.values())) + "\n")
+    write_json(list(figures.values()), VAR / "bench.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
