@@ -29,8 +29,9 @@ from edge_agent.uplink import Pace, Uplink
 DAY_MS = 86_400_000
 RETENTION_S = 3600.0
 GOODBYE_S = 1.0
-STAGGER_S = 0.02
-"""Polls of one second begin so far apart, so that devices do not all want the bus at once."""
+SPREAD_S = 2.0
+"""Polls of the same instant are spread over so long, or over their interval if it is shorter:
+near the instant, but not all at once."""
 
 
 class App:
@@ -152,7 +153,7 @@ class App:
     def _add_parts(self) -> None:
         add = self._supervisor.add
         for index, (key, polled) in enumerate(self.devices.polled.items()):
-            offset_s = min(index * STAGGER_S, polled.interval_s / 10)
+            offset_s = index * min(polled.interval_s, SPREAD_S) / len(self.devices.polled)
             run = partial(self.collector.run, polled.device, polled.interval_s, offset_s)
             add(f"poll {key}", run)
         for key, module in self.devices.modules.items():

@@ -50,14 +50,17 @@ def issue(
     """
 
     id_ = new_command_id()
+    attempts = 0
 
     def work(uow: UnitOfWork) -> CommandView:
+        nonlocal attempts
+        attempts += 1
+        if attempts > 1 and uow.commands.get(id_):
+            # The connection broke after the commit, before we heard of it.
+            return _get(uow, id_)
         register = uow.inventory.register(register_id)
         if register is None:
             raise NotFound(f"there is no register {register_id}")
-        if uow.commands.get(id_):
-            # The connection broke after the commit, before we heard of it.
-            return _get(uow, id_)
         issue_in(
             uow,
             register,

@@ -48,13 +48,14 @@ class DispatchWorker:
             tasks.create_task(self._work())
 
     async def _work(self) -> None:
-        troubled = False
+        troubled = woken = False
         while True:
             try:
-                for publication in await asyncio.to_thread(self._claim):
+                claim = self._claim if woken else self._look
+                for publication in await asyncio.to_thread(claim):
                     await self.session.publish(publication.topic, publication.payload)
                 troubled = False
-                await self._rest()
+                woken = await self._rest()
             except Unreachable as error:
                 events.warning("a command did not reach the broker, and goes again: %s", error)
             except Retryable as error:
@@ -67,20 +68,28 @@ class DispatchWorker:
                 await self._clock.sleep(PAUSE_S)
 
     def _claim(self) -> list[Publication]:
-        """In a thread: close what is over, and claim what is due if it can be sent."""
+        """In a thread: what is due, if it can be sent."""
+        if not self.session.connected:
+            return []
+        return commands.claim_due(self._store, self._clock.now_ms())
+
+    def _look(self) -> list[Publication]:
+        """In a thread: close what is over, and claim what nobody woke us for."""
         now_ms = self._clock.now_ms()
         if not commands.anything_to_do(self._store, now_ms):
             return []
         commands.expire_due(self._store, now_ms)
-        return commands.claim_due(self._store, now_ms) if self.session.connected else []
+        return self._claim()
 
-    async def _rest(self) -> None:
+    async def _rest(self) -> bool:
+        """Whether somebody woke us before it was time to look."""
         try:
             async with asyncio.timeout(LOOK_EVERY_S):
                 await self._wake.wait()
         except TimeoutError:
-            return
+            return False
         self._wake.clear()
+        return True
 
     async def _look_now(self) -> None:
         self._wake.set()
