@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
@@ -19,6 +20,8 @@ from common.logs import events
 
 ROLES = ("web", "ingest", "dispatch")
 STOP_S = 5
+SWITCH_S = 0.0005
+"""How long a thread may keep the others waiting: a page that is built must not hold up a commit."""
 
 
 class WebServer(uvicorn.Server):
@@ -149,6 +152,7 @@ class App:
 
 async def run(config: Config, roles: Sequence[str]) -> None:
     """Run ``roles`` until SIGTERM or SIGINT. Raises InMetterError."""
+    sys.setswitchinterval(SWITCH_S)
     app = App(config, roles)
     await asyncio.to_thread(app.prepare)
     loop = asyncio.get_running_loop()

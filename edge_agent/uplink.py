@@ -23,6 +23,9 @@ from edge_agent.store.journal import Journal
 RECONNECT_S = 10.0
 """After a lost connection a session is begun on the next connect, or tried after so long."""
 
+PATIENCE_S = 0.02
+"""How long an entry that is not urgent waits for others to go with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -73,6 +76,7 @@ class Uplink:
         self._live_from: int | None = None
         self._live_grew = asyncio.Event()
         self._backlog_grew = asyncio.Event()
+        self._patience: asyncio.Future[None] | None = None
         self.state = "not connected"
         journal.on_appended = self._appended
 
@@ -117,6 +121,8 @@ class Uplink:
                 await _within(RECONNECT_S, self._connects)
         finally:
             self._live_from = None
+            if self._patience:
+                self._patience.cancel()
 
     async def _session(self) -> None:
         try:
@@ -160,13 +166,20 @@ class Uplink:
         self._live_from = self._journal.next_seq
         self._backlog_grew.set()
 
-    def _appended(self, entries: list[Entry]) -> None:
+    def _appended(self, entries: list[Entry], urgent: bool) -> None:
         if self._live_from is None:
             return
         self._live.extend(entries)
-        self._live_grew.set()
+        if urgent:
+            self._live_grew.set()
+        elif self._patience is None or self._patience.done():
+            self._patience = asyncio.ensure_future(self._send_soon())
         if len(self._live) > self._pace.live_entries:
             self._begin_live()
+
+    async def _send_soon(self) -> None:
+        await self._clock.sleep(PATIENCE_S)
+        self._live_grew.set()
 
     async def _send_live(self, group: asyncio.TaskGroup) -> None:
         window = asyncio.Semaphore(self._pace.live_window)

@@ -61,7 +61,7 @@ def issue(
         register = uow.inventory.register(register_id)
         if register is None:
             raise NotFound(f"there is no register {register_id}")
-        issue_in(
+        row = issue_in(
             uow,
             register,
             id_=id_,
@@ -71,7 +71,7 @@ def issue(
             ttl_s=ttl_s,
             now_ms=now_ms,
         )
-        return _get(uow, id_)
+        return _view(row, [StepRow(id_, 1, row.state, now_ms, row.reason)])
 
     view = store.run(work)
     commands_issued.add()
@@ -89,7 +89,7 @@ def issue_in(
     ttl_s: int,
     now_ms: int,
     rule_id: int | None = None,
-) -> None:
+) -> CommandRow:
     """As ``issue``, in a transaction that is open already; ``id_`` is a new command id.
 
     An earlier command to the same output is not sent any more, lest it arrive after this one.
@@ -107,17 +107,26 @@ def issue_in(
             _advance(uow, earlier, State.CANCELLED, now_ms, f"replaced by {id_}")
         else:
             uow.commands.stop_sending(earlier.id)
-    uow.commands.add(
-        id_,
+    row = CommandRow(
+        id=id_,
         gateway_id=register.gateway_id,
+        gateway=register.gateway,
+        device=register.device,
         register_id=register.id,
+        register=register.register,
+        state_0=register.state_0,
+        state_1=register.state_1,
         value=value,
+        state=State.PENDING,
         issued_by=issued_by[:200],
         rule_id=rule_id,
         reason=reason[:2000],
         issued_at=now_ms,
         expires_at=now_ms + ttl_s * 1000,
+        send_at=now_ms,
     )
+    uow.commands.add(row)
+    return row
 
 
 def get(store: Store, command_id: str) -> CommandView:
@@ -175,11 +184,8 @@ def claim_due(store: Store, now_ms: int) -> list[Publication]:
 
     def work(uow: UnitOfWork) -> list[Publication]:
         rows = uow.commands.claim_due(now_ms, AT_ONCE)
-        for row in rows:
-            if row.state == State.PENDING:
-                _advance(uow, row, State.SENT, now_ms, "")
         if rows:
-            uow.commands.sent([row.id for row in rows], now_ms + REPEAT_MS)
+            uow.commands.sent(rows, now_ms, now_ms + REPEAT_MS)
         return [_publication(row) for row in rows]
 
     return store.run(work)

@@ -1,10 +1,21 @@
 """Commands and their life lines. The table is also the outbox: what has a ``send_at`` is due."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from cloud.domain.lifecycle import GRACE_MS, State
 from cloud.storage.tables import command, command_step, device, gateway, register
@@ -30,10 +41,10 @@ class CommandRow:
     issued_at: int
     expires_at: int
     send_at: int | None
-    sends: int
-    readback: int | None
-    detail: str
-    done_at: int | None
+    sends: int = 0
+    readback: int | None = None
+    detail: str = ""
+    done_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +57,19 @@ class StepRow:
 
 
 def _rows() -> Select[*tuple[Any, ...]]:
+    """Whole commands. What other tables say comes by subqueries: a lock on the rows found is one
+    on the commands alone, not on their gateways and registers."""
+    of_register = register.c.id == command.c.register_id
+    its_device = device.c.id == register.c.device_id
     return select(
         command.c.id,
         command.c.gateway_id,
-        gateway.c.key,
-        device.c.key,
+        _one(select(gateway.c.key).where(gateway.c.id == command.c.gateway_id)),
+        _one(select(device.c.key).join(register, its_device).where(of_register)),
         command.c.register_id,
-        register.c.key,
-        register.c.state_0,
-        register.c.state_1,
+        _one(select(register.c.key).where(of_register)),
+        _one(select(register.c.state_0).where(of_register)),
+        _one(select(register.c.state_1).where(of_register)),
         command.c.value,
         command.c.state,
         command.c.issued_by,
@@ -67,11 +82,11 @@ def _rows() -> Select[*tuple[Any, ...]]:
         command.c.readback,
         command.c.detail,
         command.c.done_at,
-    ).select_from(
-        command.join(register, register.c.id == command.c.register_id)
-        .join(device, device.c.id == register.c.device_id)
-        .join(gateway, gateway.c.id == command.c.gateway_id)
     )
+
+
+def _one(query: Select[Any]) -> ScalarSelect[Any]:
+    return query.correlate(command).scalar_subquery()
 
 
 class Commands:
@@ -80,38 +95,26 @@ class Commands:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(
-        self,
-        id_: str,
-        *,
-        gateway_id: int,
-        register_id: int,
-        value: int,
-        issued_by: str,
-        rule_id: int | None,
-        reason: str,
-        issued_at: int,
-        expires_at: int,
-    ) -> None:
-        """A new command, pending, due at once."""
+    def add(self, row: CommandRow) -> None:
+        """A new command."""
         self._connection.execute(
             insert(command).values(
-                id=id_,
-                gateway_id=gateway_id,
-                register_id=register_id,
-                value=value,
-                state=State.PENDING,
-                issued_by=issued_by,
-                rule_id=rule_id,
-                reason=reason,
-                issued_at=issued_at,
-                expires_at=expires_at,
-                send_at=issued_at,
+                id=row.id,
+                gateway_id=row.gateway_id,
+                register_id=row.register_id,
+                value=row.value,
+                state=row.state,
+                issued_by=row.issued_by,
+                rule_id=row.rule_id,
+                reason=row.reason,
+                issued_at=row.issued_at,
+                expires_at=row.expires_at,
+                send_at=row.send_at,
             )
         )
         self._connection.execute(
             insert(command_step).values(
-                command_id=id_, n=1, state=State.PENDING, at=issued_at, detail=reason
+                command_id=row.id, n=1, state=row.state, at=row.issued_at, detail=row.reason
             )
         )
 
@@ -144,20 +147,18 @@ class Commands:
 
     def lock(self, id_: str) -> CommandRow | None:
         """The command, locked until the transaction ends."""
-        return next(iter(self._locked(select(command.c.id).where(command.c.id == id_))), None)
+        return next(iter(self._locked(_rows().where(command.c.id == id_))), None)
 
     def lock_open(self, register_id: int) -> list[CommandRow]:
         """The commands to this register that are still to be sent, or sent again; locked."""
         return self._locked(
-            select(command.c.id).where(
-                command.c.register_id == register_id, command.c.send_at.is_not(None)
-            )
+            _rows().where(command.c.register_id == register_id, command.c.send_at.is_not(None))
         )
 
     def claim_due(self, now_ms: int, limit: int) -> list[CommandRow]:
         """Commands to publish now, oldest first; locked, leaving out what another worker has."""
         return self._locked(
-            select(command.c.id)
+            _rows()
             .where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
             .order_by(command.c.send_at)
             .limit(limit),
@@ -166,22 +167,18 @@ class Commands:
 
     def claim_overdue(self, now_ms: int, limit: int) -> list[CommandRow]:
         """Commands whose time is over without a result; locked as by ``claim_due``."""
-        return self._locked(_overdue_ids(now_ms).limit(limit), skip=True)
+        return self._locked(_rows().where(_overdue(now_ms)).limit(limit), skip=True)
 
     def anything_to_do(self, now_ms: int) -> bool:
         """Whether ``claim_due`` or ``claim_overdue`` would find something."""
-        due = select(command.c.id).where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
+        due = (command.c.send_at <= now_ms) & (command.c.expires_at > now_ms)
         return any(
-            self._connection.execute(query.limit(1)).first()
-            for query in (due, _overdue_ids(now_ms))
+            self._connection.execute(select(command.c.id).where(some).limit(1)).first()
+            for some in (due, _overdue(now_ms))
         )
 
-    def _locked(self, ids: Select[str], *, skip: bool = False) -> list[CommandRow]:
-        # Only the commands' own rows are locked, not those of their gateways and registers.
-        found = list(self._connection.scalars(ids.with_for_update(skip_locked=skip)))
-        if not found:
-            return []
-        rows = self._connection.execute(_rows().where(command.c.id.in_(found)))
+    def _locked(self, query: Select[*tuple[Any, ...]], *, skip: bool = False) -> list[CommandRow]:
+        rows = self._connection.execute(query.with_for_update(skip_locked=skip))
         return sorted((CommandRow(*row) for row in rows), key=lambda c: (c.issued_at, c.id))
 
     def change(
@@ -202,22 +199,29 @@ class Commands:
         if final:
             values["done_at"] = at
         self._connection.execute(update(command).where(command.c.id == row.id).values(**values))
-        last = self._connection.scalar(
-            select(func.max(command_step.c.n)).where(command_step.c.command_id == row.id)
-        )
-        self._connection.execute(
-            insert(command_step).values(
-                command_id=row.id, n=(last or 0) + 1, state=state, at=at, detail=detail[:DETAIL]
-            )
-        )
+        self._add_step(row.id, state, at, detail)
 
-    def sent(self, ids: Iterable[str], send_again_at: int) -> None:
-        """The commands are published once more, and again at ``send_again_at``."""
+    def sent(self, rows: Sequence[CommandRow], at: int, send_again_at: int) -> None:
+        """The commands, pending or sent before, are published, and again at ``send_again_at``."""
         self._connection.execute(
             update(command)
-            .where(command.c.id.in_(list(ids)))
-            .values(sends=command.c.sends + 1, send_at=send_again_at)
+            .where(command.c.id.in_([row.id for row in rows]))
+            .values(state=State.SENT, sends=command.c.sends + 1, send_at=send_again_at)
         )
+        for row in rows:
+            if row.state != State.SENT:
+                self._add_step(row.id, State.SENT, at, "")
+
+    def _add_step(self, id_: str, state: State, at: int, detail: str) -> None:
+        step = select(
+            literal(id_),
+            func.coalesce(func.max(command_step.c.n), 0) + 1,
+            literal(state.value),
+            literal(at),
+            literal(detail[:DETAIL]),
+        ).where(command_step.c.command_id == id_)
+        columns = ["command_id", "n", "state", "at", "detail"]
+        self._connection.execute(insert(command_step).from_select(columns, step))
 
     def stop_sending(self, id_: str) -> None:
         """The command is not published again."""
@@ -233,11 +237,9 @@ class Commands:
         return result.rowcount > 0
 
 
-def _overdue_ids(now_ms: int) -> Select[str]:
-    return select(command.c.id).where(
-        or_(
-            (command.c.state == State.PENDING) & (command.c.expires_at <= now_ms),
-            command.c.state.in_([State.SENT, State.ACCEPTED])
-            & (command.c.expires_at <= now_ms - GRACE_MS),
-        )
+def _overdue(now_ms: int) -> ColumnElement[bool]:
+    return or_(
+        (command.c.state == State.PENDING) & (command.c.expires_at <= now_ms),
+        command.c.state.in_([State.SENT, State.ACCEPTED])
+        & (command.c.expires_at <= now_ms - GRACE_MS),
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from cloud.storage.tables import device, gateway, register, stream_register
 from common.messages.uplink import CatalogDevice
@@ -40,11 +41,13 @@ class RegisterRow:
     gateway: str
     gateway_id: int
     kind: str
+    state_0: str | None
+    state_1: str | None
     writable: bool
     active: bool
 
 
-_REGISTER = (
+_REGISTER: Select[*tuple[Any, ...]] = (
     select(
         register.c.id,
         register.c.key,
@@ -52,6 +55,8 @@ _REGISTER = (
         gateway.c.key,
         gateway.c.id,
         register.c.kind,
+        register.c.state_0,
+        register.c.state_1,
         register.c.writable,
         register.c.active,
     )

@@ -44,6 +44,8 @@ class Inbox:
                 "SELECT report_seq, report FROM inbox WHERE id = ?", (command.id,)
             ).fetchone()
             if known is None:
+                # The result mostly follows within milliseconds, and both can go in one message.
+                transaction.urgent = report.state != ACCEPTED
                 self._insert(transaction, command, report)
                 return True
             seq, body = known

@@ -38,12 +38,16 @@ _encoder = msgspec.json.Encoder()
 
 
 class Transaction:
-    """What a write function works with. Valid until that function returns."""
+    """What a write function works with. Valid until that function returns.
+
+    ``urgent`` may be set to False when what is appended can wait a little for what follows it.
+    """
 
     def __init__(self, connection: sqlite3.Connection, at: int) -> None:
         self.connection = connection
         self.at = at
         self.entries: list[Entry] = []
+        self.urgent = True
         self.catalogs: list[int] = []
 
     def append(self, *bodies: Body) -> tuple[int, int]:
@@ -70,7 +74,8 @@ class Transaction:
 class Journal:
     """One stream of entries in a ``Database``. Open it with ``Journal.open``.
 
-    ``on_appended`` is called in the event loop with the new entries after each commit.
+    ``on_appended`` is called in the event loop after each commit, with the new entries and
+    whether they are urgent.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -83,7 +88,7 @@ class Journal:
         self.boot = 0
         self.first_kept = 1
         self.next_seq = 1
-        self.on_appended: Callable[[list[Entry]], None] | None = None
+        self.on_appended: Callable[[list[Entry], bool], None] | None = None
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> "Journal":
@@ -126,7 +131,7 @@ class Journal:
             self.next_seq = transaction.entries[-1].seq + 1
             self._catalogs += transaction.catalogs
             if self.on_appended:
-                self.on_appended(transaction.entries)
+                self.on_appended(transaction.entries, transaction.urgent)
 
     # Settling
 

@@ -1,12 +1,13 @@
 """The real programs: edge agent, simulators and cloud, each a process of its own."""
 
+from common.messages.envelope import decode
+from common.messages.uplink import Batch
 from tests.bench.figures import Figure, figure, quantile
 from tests.bench.load import COMMANDS, MEASURED_S, RUNS, measure_latency
 from tests.bench.meters import write_meters
 from tests.bench.observe import round_trips_ms
 from tests.bench.servers import Stage, stage
 from tests.harness.cloud import CloudFiles
-from tests.harness.eventually import eventually
 from tests.harness.site import GATEWAY, ROOF, SiteFiles
 from tests.harness.tap import Tap
 
@@ -71,9 +72,11 @@ def _start_site(on: Stage, site: SiteFiles) -> None:
 
 def _carry_out(cloud: CloudFiles, tap: Tap, output: int, value: int) -> None:
     """Order, and wait until the cloud knows that it was done."""
-    done = len(round_trips_ms(tap, GATEWAY))
-    cloud.order(output, value)
-    eventually(lambda: len(round_trips_ms(tap, GATEWAY)) > done, 10, "a command is done")
+    before = tap.count
+    order = cloud.order(output, value)
+    report = f'"id":"{order}","state":"succeeded"'.encode()
+    said = decode(tap.wait_for("journal", report, after=before).payload, Batch)
+    tap.wait_for("ack", f'"first":{said.first},"last":{said.last},'.encode(), after=before)
 
 
 def _figure(name: str, runs: list[float], target: float, peers: dict[str, Figure]) -> Figure:

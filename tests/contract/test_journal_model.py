@@ -39,7 +39,9 @@ class JournalMachine(RuleBasedStateMachine):
     def _open(self) -> None:
         self._database = Database(Path(self._directory.name) / "edge.db")
         self._journal = self._loop.run_until_complete(Journal.open(self._database, self._clock))
-        self._journal.on_appended = lambda new: self._live.extend(entry.seq for entry in new)
+        self._journal.on_appended = lambda new, _urgent: self._live.extend(
+            entry.seq for entry in new
+        )
         self.boots += 1
 
     @rule(count=st.integers(1, 6), catalog=st.booleans())

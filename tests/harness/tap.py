@@ -32,6 +32,7 @@ class Tap:
         self._port = port
         self._pattern = pattern
         self._heard: list[Heard] = []
+        self._grew = threading.Condition()
         self._listening = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = self._connected
@@ -65,7 +66,25 @@ class Tap:
         client.subscribe(self._pattern, qos=1)
 
     def _hear(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        self._heard.append(Heard(message.topic, bytes(message.payload), time.time()))
+        heard = Heard(message.topic, bytes(message.payload), time.time())
+        with self._grew:
+            self._heard.append(heard)
+            self._grew.notify_all()
+
+    def wait_for(self, leaf: str, part: bytes, *, after: int = 0, timeout_s: float = 10) -> Heard:
+        """The first message of a ``leaf`` from number ``after`` on that contains ``part``.
+
+        Costs nothing while nothing comes, so that waiting disturbs no measurement.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._grew:
+            while True:
+                for heard in self._heard[after:]:
+                    if heard.topic.endswith(f"/{leaf}") and part in heard.payload:
+                        return heard
+                after = len(self._heard)
+                if not self._grew.wait(deadline - time.monotonic()):
+                    raise AssertionError(f"no {leaf} with {part!r} came within {timeout_s} s")
 
     def heard(self, gateway: str, leaf: str, *, after: int = 0) -> list[Heard]:
         """What ``gateway`` said or was told as ``leaf``, from message number ``after`` on."""
