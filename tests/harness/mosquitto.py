@@ -11,7 +11,6 @@ from tests.harness.services import find_program
 
 CONFIGURATION = """\
 listener {port} 127.0.0.1
-allow_anonymous true
 persistence true
 persistence_location {directory}/
 autosave_interval 1
@@ -24,8 +23,10 @@ set_tcp_nodelay true
 class Mosquitto:
     """A broker with a directory of its own; a context manager. ``kill`` is a power cut."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, access: str = "allow_anonymous true") -> None:
+        """``access``: lines of the configuration that say who may come in and do what."""
         self.port = free_port()
+        self._access = access
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,6 +38,7 @@ class Mosquitto:
     def __enter__(self) -> "Mosquitto":
         self._program = find_program("mosquitto")
         text = CONFIGURATION.format(port=self.port, directory=self._directory)
+        text += f"{self._access}\n"
         if os.geteuid() == 0:
             text += "user root\n"
         (self._directory / "mosquitto.conf").write_text(text)
