@@ -20,7 +20,7 @@ from edge_agent.downlink import Downlink
 from edge_agent.health import Health
 from edge_agent.intake import Intake
 from edge_agent.store.catalog import Numbers, number_registers
-from edge_agent.store.database import Damaged, Database, set_aside
+from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
 from edge_agent.store.journal import Journal
 from edge_agent.supervisor import Supervisor
@@ -93,6 +93,11 @@ class App:
             stopping.cancel()
             await asyncio.gather(running, stopping, return_exceptions=True)
             await self.close()
+
+    @property
+    def restarts(self) -> int:
+        """How often a part died and was started again."""
+        return self._supervisor.restarts
 
     async def close(self) -> None:
         """Hang up and close the file; what was written is on disk."""
@@ -176,8 +181,13 @@ class App:
         keep_ms = self.config.settings.gateway.keep_days * DAY_MS
         while True:
             now = self._clock.now_ms()
-            await self.journal.prune(now - keep_ms)
-            await self.inbox.prune(now)
+            try:
+                await self.journal.prune(now - keep_ms)
+                await self.inbox.prune(now)
+            except Damaged:
+                raise
+            except StorageError as error:
+                events.error("retention: nothing old was deleted now: %s", error)
             await self._clock.sleep(RETENTION_S)
 
 
@@ -194,7 +204,12 @@ async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
         now = clock.now_ms()
         text = f"edge agent {_version()} started"
         started = Event(now, "agent_started", "info", text, data={"boot": journal.boot})
-        await journal.append(*([damage] if damage else []), started)
+        try:
+            await journal.append(*([damage] if damage else []), started)
+        except Damaged:
+            raise
+        except StorageError as error:
+            events.error("%s; the disk does not take it: %s", text, error)
         return App(
             config,
             clock,

@@ -11,11 +11,10 @@ from edge_agent.device_state import DeviceStates
 from edge_agent.drivers.base import Device, Polled, Sample
 from edge_agent.metering.scaling import is_plausible, scale_all
 from edge_agent.store.catalog import Numbers
-from edge_agent.store.database import Damaged, StorageError
+from edge_agent.store.insist import insist
 from edge_agent.store.journal import Journal
 
 LONGEST_BACK_OFF_S = 300
-STORAGE_PAUSE_S = 1.0
 
 
 class PolledDevice(Device, Polled, Protocol):
@@ -78,20 +77,8 @@ class Collector:
         return [*bodies, event] if event else bodies
 
     async def _store(self, bodies: Sequence[Body]) -> None:
-        """Append, and try again for as long as the disk does not take it."""
-        failing = False
-        while bodies:
-            try:
-                await self._journal.append(*bodies)
-            except Damaged:
-                raise
-            except StorageError as error:
-                if not failing:
-                    events.error("journal: %s; held in memory until it can be written", error)
-                failing = True
-                await self._clock.sleep(STORAGE_PAUSE_S)
-            else:
-                return
+        if bodies:
+            await insist(lambda: self._journal.append(*bodies), self._clock, "journal")
 
     def _until_next(self, interval_s: float, offset_s: float, failures: int) -> float:
         """Seconds from now to the next poll."""

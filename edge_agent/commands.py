@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from common.clock import Clock
-from common.errors import InMetterError, Permanent, Retryable, Unreachable
+from common.errors import Permanent, Retryable, Unreachable
 from common.logs import events
 from common.messages.downlink import Command
 from common.messages.uplink import CommandReport, Readings
@@ -20,6 +20,7 @@ from edge_agent.drivers.base import Device, SwitchesOutputs
 from edge_agent.metering.scaling import scale_all
 from edge_agent.store.catalog import Numbers
 from edge_agent.store.inbox import ACCEPTED, Inbox, Order
+from edge_agent.store.insist import insist
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
@@ -84,17 +85,17 @@ class Commands:
         else:
             report = CommandReport(now, command.id, ACCEPTED)
         try:
-            new = await self._inbox.take(command, report)
+            taken = await self._inbox.take(command, report)
         except Retryable as error:
             events.error("commands: %s is not carried out: %s", command.id, error)
             return
-        if not new:
+        if taken is None:
             return
         events.info(
             "command %s: %s/%s = %d: %s",
-            *(command.id, command.device, command.register, command.value, report.state),
+            *(command.id, command.device, command.register, command.value, taken.state),
         )
-        if report.state == ACCEPTED:
+        if taken.state == ACCEPTED:
             order = Order(
                 command.id, command.device, command.register, command.value, command.expires_at
             )
@@ -184,10 +185,9 @@ class Commands:
             measured = Measured(register.key, Decimal(result.value), raw=result.value)
             numbers = self._numbers.get(order.device, {})
             readings = [Readings(now, scale_all([register], numbers, [measured]))]
-        try:
-            await self._inbox.record(report, *readings)
-        except InMetterError as error:
-            events.error("command %s: result not written: %s", order.id, error)
+        await insist(
+            lambda: self._inbox.record(report, *readings), self._clock, f"command {order.id}"
+        )
 
     async def _pause(self, device: str, seconds: float) -> None:
         """Until the device is reachable again, or so long."""

@@ -16,6 +16,7 @@ from common.settings import load_toml, read_secret
 from edge_agent.metering.scaling import parse_quantity, parse_weight
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
+StateName = Annotated[str, Meta(min_length=1, max_length=48)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 FreePort = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
@@ -23,6 +24,9 @@ WholeSeconds = Annotated[int, Meta(ge=1, le=86400)]
 
 PULSED = ("cold_water", "electricity", "gas", "hot_water", "waste_water", "water")
 """Media of meters that a C11DO1ETH counts."""
+
+TAKEN = ("energy_import", "flow", "power", "volume")
+"""Keys of the registers of a meter that a C11DO1ETH counts."""
 
 
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +66,7 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     key: str
     name: Text
-    states: tuple[Text, Text] = ("closed", "open")
+    states: tuple[StateName, StateName] = ("closed", "open")
 
 
 class C11Settings(
@@ -251,6 +255,8 @@ def _module(config: Config, where: str, device: C11Settings) -> Problems:
             yield f"{where}.start_index", str(error)
     if device.output:
         yield from _key(f"{where}.output.key", device.output.key)
+        if device.output.key in TAKEN:
+            yield f"{where}.output.key", f"{device.output.key!r} names a register of the meter"
 
 
 def _key(where: str, text: str) -> Problems:

@@ -54,12 +54,14 @@ class Health:
 
     def will(self, session: int) -> bytes:
         """What the broker shall say when connection ``session`` is gone."""
-        status = Status(False, self._journal.boot, session, self._clock.now_ms())
+        journal = self._journal
+        status = Status(journal.stream, False, journal.boot, session, self._clock.now_ms())
         return encode(status)
 
     async def _status(self) -> Status:
         journal = self._journal
         return Status(
+            stream=journal.stream,
             online=True,
             boot=journal.boot,
             session=self._session(),

@@ -1,16 +1,19 @@
 """Takes what C11DO1ETH modules push: stores it, once, and says up to where it is stored."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from decimal import Decimal
 
 from common.clock import Clock
-from common.errors import NotFound
+from common.errors import NotFound, Undecodable
 from common.messages.uplink import Body, Event, Readings
+from common.reading import to_scaled
 from edge_agent.device_state import DeviceStates
 from edge_agent.drivers.c11do1eth import C11Module
 from edge_agent.metering.counters import CounterRule, advance
 from edge_agent.metering.counters import CounterState as Count
-from edge_agent.metering.pulses import RateWindow, Stretch, measure
+from edge_agent.metering.pulses import RateWindow, Stretch, index, measure
 from edge_agent.metering.scaling import is_plausible, scale_all
 from edge_agent.protocols.c11do1eth import Clock as ItemClock
 from edge_agent.protocols.c11do1eth import EventCode, Evt, Hello, Rec
@@ -34,6 +37,10 @@ EVENTS: dict[str, tuple[str, str, str]] = {
 """A module's event code → the journal's code, severity and words."""
 
 SHORTEST_SILENCE_S = 30
+
+CLOCK_WENT_BACK_MS = 60_000
+"""Stamps that are further ahead than this were given by a clock that has since been set. Full
+rings of some modules, thousands of records that come at once, do not get so far ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,10 @@ class Intake:
         """The device's own time where it is plausible, else the gateway's, each of its own."""
         if is_plausible(item.at_ms, now):
             return Dated(item, item.at_ms, item.clock is not ItemClock.UNKNOWN)
-        self._last_stamp = max(now, self._last_stamp + 1)
+        if now < self._last_stamp - CLOCK_WENT_BACK_MS:
+            self._last_stamp = now
+        else:
+            self._last_stamp = max(now, self._last_stamp + 1)
         return Dated(item, self._last_stamp, time_ok=False)
 
     def _bodies(self, module: C11Module, state: PushState, dated: Dated, now: int) -> list[Body]:
@@ -154,12 +164,31 @@ class Intake:
             state.times_ok = not wrong
         if isinstance(item, Evt):
             return [*bodies, _event(module.key, item, dated.at)]
+        try:
+            return [*bodies, *self._readings(module, state, item, dated)]
+        except Undecodable as error:
+            # It can never be stored, and the module would send it, and nothing else, for ever.
+            text = f"{module.key}: record {item.seq} was left out: {error}"
+            return [*bodies, Event(now, "record_unstorable", "warning", text, module.key)]
+
+    def _readings(self, module: C11Module, state: PushState, item: Rec, dated: Dated) -> list[Body]:
+        """Raises Undecodable, and counts nothing, when the index does not fit 64 bits."""
+        counter = copy(state.counter)
         total, step = _count(module.key, state, item.total, dated.at)
+        try:
+            for register in module.registers:
+                if register.counting:
+                    reached = index(module.start_index, total, module.weight, register.decimals)
+                    to_scaled(reached, register.decimals)
+            to_scaled(Decimal(max(total, item.total)), 0)
+        except Undecodable:
+            state.counter = counter
+            raise
         window = self._windows.setdefault(module.key, RateWindow())
         stretch = window.advance(dated.at, total, Stretch(item.delta, item.period_s * 1000))
         measured = measure(module, item, time_ok=dated.time_ok, total=total, stretch=stretch)
         values = scale_all(module.registers, self._numbers.get(module.key, {}), measured)
-        return [*bodies, Readings(dated.at, values), *([step] if step else [])]
+        return [Readings(dated.at, values), *([step] if step else [])]
 
 
 def _count(device: str, state: PushState, raw: int, at: int) -> tuple[int, Event | None]:

@@ -18,6 +18,7 @@ from common.logs import events
 from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES, encode
 from common.messages.uplink import Batch, Entry, Event, Hello
+from edge_agent.store.database import StorageError
 from edge_agent.store.journal import Journal
 
 RECONNECT_S = 10.0
@@ -87,7 +88,13 @@ class Uplink:
     async def on_resume(self, resume: Resume) -> None:
         """The cloud says what it has. At any time: sending starts anew from there."""
         stream = self._journal.stream
-        if await self._journal.resume(resume.stream, resume.committed):
+        try:
+            resumed = await self._journal.resume(resume.stream, resume.committed)
+        except StorageError as error:
+            # Another hello follows, and so does the cloud's answer.
+            events.error("uplink: what the cloud has could not be written down: %s", error)
+            return
+        if resumed:
             self._resumed.set()
         elif self._journal.stream != stream:
             self._connects.set()
@@ -106,8 +113,9 @@ class Uplink:
             if now - other.sent_at > self._pace.answer_s:
                 other.news.set()
         rejected = [(one.seq, one.reason) for one in ack.rejected]
-        for seq, reason in rejected:
-            events.warning("uplink: the cloud can never store entry %d: %s", seq, reason)
+        if ack.stream == self._journal.stream:
+            for seq, reason in rejected:
+                events.warning("uplink: the cloud can never store entry %d: %s", seq, reason)
         self._journal.settle(ack.stream, ack.first, ack.last, rejected).add_done_callback(_log)
 
     async def run(self) -> None:
@@ -221,14 +229,27 @@ class Uplink:
     async def _deliver(self, entries: list[Entry], window: asyncio.Semaphore | None = None) -> None:
         """Send one batch, again and again, until its ack comes; then free its place."""
         try:
-            if entries:
-                await self._deliver_batch(entries)
+            for batch in await self._whole(entries):
+                await self._deliver_batch(batch)
         finally:
             if window:
                 window.release()
 
+    async def _whole(self, entries: list[Entry]) -> list[list[Entry]]:
+        """``entries`` as batches without a gap: one, or the cloud would refuse it for ever."""
+        batches = _runs(entries)
+        if len(batches) > 1:
+            first, last = min(entry.seq for entry in entries), max(entry.seq for entry in entries)
+            events.error("uplink: entries %d to %d are not whole; read again", first, last)
+            again = await self._journal.read(first, last, self._pace.entries, MAX_BYTES)
+            batches = _runs(again)
+        return batches
+
     async def _deliver_batch(self, entries: list[Entry]) -> None:
         first, last = entries[0].seq, entries[-1].seq
+        if (first, last) in self._flights:
+            # After an overflow the backlog comes to what still flies live: that flight delivers it.
+            return
         payload = encode(Batch(self._journal.stream, first, last, entries))
         if len(payload) > MAX_BYTES:
             await self._give_up(first, len(payload))
@@ -243,6 +264,7 @@ class Uplink:
                 await _within(wait_s * random.uniform(0.8, 1.2), flight.news)
                 wait_s = min(wait_s * 2, self._pace.longest_answer_s)
         finally:
+            # A new session has flights of its own.
             if self._flights.get((first, last)) is flight:
                 del self._flights[first, last]
 
@@ -254,6 +276,17 @@ class Uplink:
         if self._journal.rejected > before:
             now = self._clock.now_ms()
             await self._journal.append(Event(now, "entry_too_large", "alarm", reason))
+
+
+def _runs(entries: list[Entry]) -> list[list[Entry]]:
+    """``entries`` cut wherever a number does not follow the one before it."""
+    runs: list[list[Entry]] = []
+    for entry in entries:
+        if runs and entry.seq == runs[-1][-1].seq + 1:
+            runs[-1].append(entry)
+        else:
+            runs.append([entry])
+    return runs
 
 
 def _log(settled: "asyncio.Future[bool]") -> None:

@@ -25,6 +25,8 @@ class Described:
 async def number_registers(journal: Journal, devices: Sequence[Described]) -> Numbers:
     """The numbers of all registers: the same ones for ever, new ones for new registers.
 
+    A register whose kind or decimals have changed is a new one: what was measured before keeps
+    its number and its scale.
     Appends a catalog entry when it differs from the last one.
     """
 
@@ -34,7 +36,7 @@ async def number_registers(journal: Journal, devices: Sequence[Described]) -> Nu
         for device in devices:
             registers = []
             for register in device.registers:
-                no = _number(transaction, device.key, register.key)
+                no = _number(transaction, device.key, register)
                 numbers.setdefault(device.key, {})[register.key] = no
                 registers.append(CatalogRegister(no, register))
             entries.append(
@@ -48,13 +50,17 @@ async def number_registers(journal: Journal, devices: Sequence[Described]) -> Nu
     return await journal.write(work)
 
 
-def _number(transaction: Transaction, device: str, key: str) -> int:
+def _number(transaction: Transaction, device: str, register: Register) -> int:
+    """The register's number. Looked up first: a full disk must not keep a gateway from starting."""
     connection = transaction.connection
-    connection.execute(
-        "INSERT INTO register (device, key) VALUES (?, ?) ON CONFLICT DO NOTHING", (device, key)
-    )
-    no: int
-    (no,) = connection.execute(
-        "SELECT no FROM register WHERE device = ? AND key = ?", (device, key)
+    identity = (device, register.key, str(register.kind), register.decimals)
+    row = connection.execute(
+        "SELECT no FROM register WHERE device = ? AND key = ? AND kind = ? AND decimals = ?",
+        identity,
     ).fetchone()
-    return no
+    if row is None:
+        row = connection.execute(
+            "INSERT INTO register (device, key, kind, decimals) VALUES (?, ?, ?, ?) RETURNING no",
+            identity,
+        ).fetchone()
+    return int(row[0])

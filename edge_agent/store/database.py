@@ -124,8 +124,7 @@ class Database:
         connection = self._connection
         lazy = all(job.lazy for job in group)
         try:
-            if lazy:
-                connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA synchronous = {'NORMAL' if lazy else 'FULL'}")
             connection.execute("BEGIN")
             for job in group:
                 connection.execute("SAVEPOINT job")
@@ -138,11 +137,10 @@ class Database:
                 connection.execute("ROLLBACK")
             for job in group:
                 job.error = _storage_error(self.path, error)
-        finally:
-            if lazy:
-                connection.execute("PRAGMA synchronous = FULL")
         if any(isinstance(job.error, Damaged) for job in group):
-            _mark(self.path).touch()
+            # Unmarked, the damage will be found again; this thread must live on.
+            with contextlib.suppress(OSError):
+                _mark(self.path).touch()
 
 
 class _Runnable(Protocol):

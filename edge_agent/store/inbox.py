@@ -12,6 +12,7 @@ from common.messages.uplink import Body, CommandReport
 from edge_agent.store.journal import Journal, Transaction
 
 ACCEPTED = "accepted"
+OVERTAKEN = "a newer order for this output has come before it"
 KEPT_MS = 30 * 86_400_000
 """How long after its expiry a command is remembered; unknown by then, it is expired anyway."""
 
@@ -33,26 +34,32 @@ class Inbox:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    async def take(self, command: Command, report: CommandReport) -> bool:
-        """Whether the command is new: then it is written down with ``report``, durably.
+    async def take(self, command: Command, report: CommandReport) -> CommandReport | None:
+        """Write down a new command with ``report``, durably; returns the report, as written.
 
-        A known one is only answered again, and not even that while its last report is unsettled.
+        An older order than one that was taken in for the same output is ``rejected`` instead:
+        messages may overtake each other, and what was ordered last has to stand.
+        None for a known command: it is only answered again, and not even that while its last
+        report is unsettled.
         """
 
-        def work(transaction: Transaction) -> bool:
+        def work(transaction: Transaction) -> CommandReport | None:
             known = transaction.connection.execute(
                 "SELECT report_seq, report FROM inbox WHERE id = ?", (command.id,)
             ).fetchone()
             if known is None:
+                first = report
+                if report.state == ACCEPTED and _is_overtaken(transaction, command):
+                    first = msgspec.structs.replace(report, state="rejected", detail=OVERTAKEN)
                 # The result mostly follows within milliseconds, and both can go in one message.
-                transaction.urgent = report.state != ACCEPTED
-                self._insert(transaction, command, report)
-                return True
+                transaction.urgent = first.state != ACCEPTED
+                self._insert(transaction, command, first)
+                return first
             seq, body = known
             if transaction.is_settled(seq):
                 last = msgspec.json.decode(body, type=CommandReport)
                 self._update(transaction, msgspec.structs.replace(last, at=report.at))
-            return False
+            return None
 
         return await self._journal.write(work)
 
@@ -94,13 +101,14 @@ class Inbox:
     def _insert(transaction: Transaction, command: Command, report: CommandReport) -> None:
         seq, _ = transaction.append(report)
         transaction.connection.execute(
-            "INSERT INTO inbox (id, device, register, value, expires_at, state, report_seq, report)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO inbox (id, device, register, value, issued_at, expires_at, state,"
+            " report_seq, report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 command.id,
                 command.device,
                 command.register,
                 command.value,
+                command.issued_at,
                 command.expires_at,
                 report.state,
                 seq,
@@ -115,3 +123,13 @@ class Inbox:
             "UPDATE inbox SET state = ?, report_seq = ?, report = ? WHERE id = ?",
             (report.state, seq, msgspec.json.encode(report), report.id),
         )
+
+
+def _is_overtaken(transaction: Transaction, command: Command) -> bool:
+    """Whether a later order for the same output was taken in; one that was rejected is none."""
+    row = transaction.connection.execute(
+        "SELECT 1 FROM inbox WHERE device = ? AND register = ? AND (issued_at, id) > (?, ?)"
+        " AND state <> 'rejected' LIMIT 1",
+        (command.device, command.register, command.issued_at, command.id),
+    ).fetchone()
+    return row is not None

@@ -27,7 +27,7 @@ from common.ids import new_stream_id
 from common.logs import events
 from common.messages.uplink import Body, Catalog, Entry
 from common.ranges import RangeSet
-from edge_agent.store.database import Database
+from edge_agent.store.database import Damaged, Database, StorageError
 
 T = TypeVar("T")
 
@@ -92,9 +92,19 @@ class Journal:
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> "Journal":
-        """The journal in the file; born there if it is new. Counts one more boot."""
+        """The journal in the file; born there if it is new. Counts one more boot.
+
+        On a full disk the boot is counted in memory only. Raises StorageError when the file
+        cannot be read, or is new and cannot be written.
+        """
         journal = cls(database, clock)
-        await database.write(journal._load)
+        await database.write(journal._load, lazy=True)
+        try:
+            await database.write(journal._count_boot)
+        except Damaged:
+            raise
+        except StorageError as error:
+            events.error("journal: boot %d is not written down: %s", journal.boot, error)
         return journal
 
     # Appending
@@ -277,7 +287,6 @@ class Journal:
             _put(connection, "stream", stream)
         self.stream = stream
         self.boot = int(_get(connection, "boot") or 0) + 1
-        _put(connection, "boot", str(self.boot))
         for first, last in connection.execute("SELECT first, last FROM settled"):
             self._settled.add(first, last)
         self._catalogs = [seq for (seq,) in connection.execute("SELECT seq FROM catalog")]
@@ -287,6 +296,9 @@ class Journal:
         self.next_seq = (row[0] if row else 0) + 1
         (first,) = connection.execute("SELECT min(seq) FROM entry").fetchone()
         self.first_kept = self.next_seq if first is None else first
+
+    def _count_boot(self, connection: sqlite3.Connection) -> None:
+        _put(connection, "boot", str(self.boot))
 
 
 def _prune(transaction: Transaction, before_ms: int) -> tuple[int, int] | None:

@@ -26,10 +26,12 @@ CREATE TABLE rejected (                  -- settled, but can never be stored
 ) STRICT;
 
 CREATE TABLE register (                  -- the number by which readings name a register, for ever
-    no     INTEGER PRIMARY KEY AUTOINCREMENT,
-    device TEXT NOT NULL,
-    key    TEXT NOT NULL,
-    UNIQUE (device, key)
+    no       INTEGER PRIMARY KEY AUTOINCREMENT,
+    device   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    kind     TEXT NOT NULL,              -- of another kind or scale it is another register
+    decimals INTEGER NOT NULL,
+    UNIQUE (device, key, kind, decimals)
 ) STRICT;
 
 CREATE TABLE inbox (                     -- every command that was taken in, and how far it is
@@ -37,6 +39,7 @@ CREATE TABLE inbox (                     -- every command that was taken in, and
     device      TEXT NOT NULL,
     register    TEXT NOT NULL,
     value       INTEGER NOT NULL,
+    issued_at   INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL,
     state       TEXT NOT NULL,           -- 'accepted' until there is a result
     report_seq  INTEGER NOT NULL,        -- the entry that said so

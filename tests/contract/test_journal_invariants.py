@@ -324,6 +324,59 @@ async def test_damage_found_at_run_time_is_remembered_until_the_next_start(
         Database(tmp_path / "edge.db")
 
 
+async def test_an_error_between_two_writes_does_not_leave_later_ones_waiting(
+    tmp_path: Path,
+) -> None:
+    database = Database(tmp_path / "edge.db")
+    refusals = [sqlite3.SQLITE_DENY]
+
+    def refuse_one_pragma(action: int, *_: object) -> int:
+        refused = action == sqlite3.SQLITE_PRAGMA and refusals
+        return refusals.pop() if refused else sqlite3.SQLITE_OK
+
+    try:
+        await database.write(lambda one: one.set_authorizer(refuse_one_pragma), lazy=True)
+        with pytest.raises(StorageError):
+            await database.write(lambda one: one.execute("SELECT 1").fetchone())
+        assert await database.write(lambda one: one.execute("SELECT 1").fetchone()) == (1,)
+    finally:
+        database.close()
+
+
+async def test_damage_that_cannot_be_marked_does_not_leave_later_writes_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.store.database._mark", lambda path: path / "no" / "directory")
+    async with opened(tmp_path) as journal:
+
+        def finds_damage(_: Transaction) -> None:
+            error = sqlite3.DatabaseError("on purpose")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+
+        with pytest.raises(Damaged):
+            await journal.write(finds_damage)
+        assert await journal.append(event()) == (1, 1)
+
+
+async def test_a_full_disk_does_not_keep_the_journal_from_opening(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await journal.append(event("kept"))
+        stream = journal.stream
+    database = Database(tmp_path / "edge.db")
+    try:
+        await database.write(lambda connection: connection.execute("PRAGMA query_only = 1").close())
+        journal = await Journal.open(database, ManualClock(NOW))
+        assert (journal.stream, journal.boot, journal.queued()) == (stream, 2, 1)
+        assert await texts(journal) == ["kept"]
+        with pytest.raises(StorageError):
+            await journal.append(event("not kept"))
+        await database.write(lambda connection: connection.execute("PRAGMA query_only = 0").close())
+        assert await journal.append(event("kept")) == (2, 2)
+    finally:
+        database.close()
+
+
 def _open_unchecked(path: Path) -> Database:
     """As a large file is opened: without a check of every page."""
     with pytest.MonkeyPatch.context() as patch:

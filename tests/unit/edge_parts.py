@@ -28,6 +28,13 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journa
         database.close()
 
 
+def fill_disk(journal: Journal, full: bool = True) -> "asyncio.Future[None]":
+    """From now on the file can be read but not written, as on a full disk; or it can again."""
+    return journal.write(
+        lambda transaction: transaction.connection.execute(f"PRAGMA query_only = {full:d}").close()
+    )
+
+
 def event(text: str = "something", at: int = NOW) -> Event:
     return Event(at, "test", "info", text)
 

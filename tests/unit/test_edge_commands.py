@@ -14,11 +14,12 @@ from common.messages.uplink import CommandReport, Readings
 from edge_agent.commands import Commands
 from edge_agent.drivers.base import Device
 from edge_agent.store.inbox import Inbox
+from edge_agent.store.insist import PAUSE_S
 from edge_agent.store.journal import Journal
-from tests.unit.edge_parts import NOW, Meter, Roof, bodies, opened, turns
+from tests.unit.edge_parts import NOW, Meter, Roof, bodies, fill_disk, opened, turns, until
 
 ID = "019a0c1e5b7e7cc0a4d1f00dfeedbeef"
-OTHER = "019a0c1e5b7e7cc0a4d1f00dfeedbee0"
+OTHER = "019a0c1e5b7e7cc0a4d1f00dfeedbef0"
 
 
 def order(
@@ -255,6 +256,59 @@ async def test_orders_for_one_device_are_carried_out_in_their_order(tmp_path: Pa
         bench.commands.nudge("roof-module")
         await bench.reports(4)
         assert roof.switched == [(ID, 1), (OTHER, 0)]
+
+
+@pytest.mark.parametrize(
+    "older",
+    [order(1, issued_at=NOW - 1), order(1, command="0" * 32)],
+    ids=["issued before", "issued in the same millisecond"],
+)
+async def test_an_order_that_was_overtaken_by_a_newer_one_does_not_win(
+    tmp_path: Path, older: Command
+) -> None:
+    roof = Roof()
+    async with at_work(tmp_path, roof) as bench:
+        bench.commands.receive(order(0, command=OTHER))
+        bench.commands.receive(older)
+        found = await bench.reports(3)
+        assert ("rejected", None) in found
+        assert roof.switched == [(OTHER, 0)]
+        (refused,) = [
+            one
+            for one in await bodies(bench.journal)
+            if isinstance(one, CommandReport) and one.state == "rejected"
+        ]
+        assert refused.detail == "a newer order for this output has come before it"
+
+
+async def test_an_order_is_not_overtaken_by_one_that_was_rejected_or_is_for_another_device(
+    tmp_path: Path,
+) -> None:
+    roof, other = Roof(), Roof("other")
+    ahead = 3_600_000
+    async with at_work(tmp_path, roof, other) as bench:
+        from_the_future = order(0, issued_at=NOW + ahead, expires_at=NOW + ahead + 1)
+        bench.commands.receive(from_the_future)
+        assert await bench.reports(1) == [("rejected", None)]
+        bench.commands.receive(order(1, device="other", command="f" * 32, issued_at=NOW + 5))
+        bench.commands.receive(order(1, command=OTHER))
+        await bench.reports(5)
+        assert roof.switched == [(OTHER, 1)]
+
+
+async def test_a_result_is_not_lost_while_the_disk_is_full(tmp_path: Path) -> None:
+    roof = Roof()
+    filling: list[asyncio.Future[None]] = []
+    async with at_work(tmp_path, roof) as bench:
+        roof.on_switch = lambda: filling.append(fill_disk(bench.journal))
+        bench.commands.receive(order(1))
+        await until(lambda: bool(filling) and filling[0].done() and bench.clock.sleepers > 0)
+        assert await bench.reports(1) == [("accepted", None)]
+        await fill_disk(bench.journal, full=False)
+        bench.clock.advance(PAUSE_S)
+        assert (await bench.reports(2))[1] == ("succeeded", 1)
+        assert await bench.inbox.unfinished() == []
+        assert len(roof.switched) == 1
 
 
 async def test_one_device_does_not_hold_up_another(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ WRONG = [
     ("tcp://127.0.0.1:10001", "http://x", "device[3]: line 'http://x': expected tcp://HOST:PORT"),
     ("tcp://127.0.0.1:1502", "tcp://x:99999", "device[4]"),
     ('key = "roof"', 'key = "-"', "device[1].output.key"),
+    ('"Roof panels"', f'"{"x" * 201}"', "device[1].output.name: expected `str` of length <= 200"),
+    ('"closed"', f'"{"x" * 49}"', "device[1].output.states[1]: expected `str` of length <= 48"),
+    ('"open"]', '""]', "device[1].output.states[2]: expected `str` of length >= 1"),
+    ('"cold-water"', f'"{"x" * 49}"', "device[1].key: it 'xxx"),
+    ('"Cold water"', f'"{"x" * 201}"', "device[1].name: expected `str` of length <= 200"),
+    ('key = "roof"', 'key = "volume"', "device[1].output.key: 'volume' names a register"),
     ("[gateway]", "[gateway", "edge.toml: "),
 ]
 

@@ -151,6 +151,47 @@ async def test_events_of_the_module_are_events_of_the_gateway(tmp_path: Path) ->
         assert found[1].data == {"values": "1,2"}
 
 
+@pytest.mark.parametrize("total", [2**63, 2**64 - 1, 2**62])
+async def test_a_record_that_can_never_be_stored_does_not_block_its_module(
+    tmp_path: Path, total: int
+) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.store("water", [rec(1, 100)])
+        assert await taking.store("water", [rec(2, total, NOW + 1)]) == 2
+        assert await taking.store("water", [rec(3, 300, NOW + 2)]) == 3
+        assert [value for _, value, _, _ in await volumes(journal)] == [101_500, 103_500]
+        (event,) = [body for body in await bodies(journal) if isinstance(body, Event)]
+        assert (event.code, event.severity, event.device) == (
+            *("record_unstorable", "warning", "water"),
+        )
+
+
+async def test_after_the_clock_was_set_back_nothing_is_dated_in_the_future(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as journal:
+        ahead = ManualClock(NOW + 86_400_000)
+        taking, _, _ = intake(journal, ahead)
+        await taking.store("water", [rec(1, 1, 0, clock=Clock.UNKNOWN)])
+        ahead.advance(-86_400)
+        await taking.store("water", [rec(n, n, 0, clock=Clock.UNKNOWN) for n in (2, 3)])
+        stamps = [at for at, *_ in await volumes(journal)]
+        assert stamps == [NOW + 86_400_000, NOW, NOW + 1]
+
+
+async def test_no_two_records_of_a_full_ring_without_a_clock_get_the_same_time(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.store("water", [rec(n, n, 0, clock=Clock.UNKNOWN) for n in range(1, 4097)])
+        stamps = [at for at, *_ in await volumes(journal)]
+        assert len(set(stamps)) == 4096
+
+
 async def test_strangers_are_not_stored(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
     async with opened(tmp_path, clock) as journal:

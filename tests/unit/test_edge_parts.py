@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common.clock import ManualClock
@@ -10,6 +11,7 @@ from common.errors import Unreachable
 from common.messages.downlink import Ack, Command, Rejection, Resume
 from common.messages.envelope import decode, encode
 from common.messages.uplink import Catalog, Status
+from common.registers import Kind
 from edge_agent.device_state import DeviceStates
 from edge_agent.downlink import Downlink
 from edge_agent.health import INTERVAL_S, Health
@@ -151,6 +153,24 @@ async def test_a_registers_number_never_changes(tmp_path: Path) -> None:
             "roof": {"roof": 2, "power": 3},
             "meter": {"power": 1},
         }
+
+
+@pytest.mark.parametrize(
+    "changed", [{"decimals": 4}, {"kind": Kind.FLOW}], ids=["decimals", "kind"]
+)
+async def test_a_number_never_stands_for_another_scale_or_kind(
+    tmp_path: Path, changed: dict[str, int | Kind]
+) -> None:
+    before = Described("meter", "Meter", "mbus", (POWER,))
+    after = Described("meter", "Meter", "mbus", (msgspec.structs.replace(POWER, **changed),))
+    renamed = Described("meter", "Meter", "mbus", (msgspec.structs.replace(POWER, name="New"),))
+    async with opened(tmp_path) as journal:
+        assert await number_registers(journal, [before]) == {"meter": {"power": 1}}
+        assert await number_registers(journal, [after]) == {"meter": {"power": 2}}
+        assert await number_registers(journal, [before]) == {"meter": {"power": 1}}
+        assert await number_registers(journal, [renamed]) == {"meter": {"power": 1}}
+        catalogs = [body for body in await bodies(journal) if isinstance(body, Catalog)]
+        assert [one.devices[0].registers[0].no for one in catalogs] == [1, 2, 1, 1]
 
 
 async def test_a_catalog_is_appended_only_when_it_has_changed(tmp_path: Path) -> None:

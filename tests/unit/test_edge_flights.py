@@ -1,0 +1,125 @@
+"""The uplink's batches in flight, against a cloud that is a function."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from common.clock import SystemClock
+from common.messages.downlink import Ack, Rejection, Resume
+from common.messages.envelope import decode
+from common.messages.uplink import Batch, Entry, Hello
+from edge_agent.store.journal import Journal
+from edge_agent.uplink import Pace, Uplink
+from tests.unit.edge_parts import event, opened, until
+
+PACE = Pace(entries=10, live_window=4, backlog_window=4, live_entries=50, answer_s=30)
+
+
+class Far:
+    """Knows nothing at hello, and acknowledges each batch, but not while ``holds``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.holds = False
+        self.held: list[Ack] = []
+        self.sent: set[tuple[int, int]] = set()
+        self.unanswered: set[tuple[int, int]] = set()
+        self.sent_in_vain: list[tuple[int, int]] = []
+        self.seqs: list[list[int]] = []
+        self.uplink = Uplink(journal, self.publish, self._hello, SystemClock(), PACE)
+
+    async def publish(self, leaf: str, payload: bytes) -> None:
+        if leaf == "hello":
+            await self.uplink.on_resume(Resume(self.journal.stream, []))
+            return
+        batch = decode(payload, Batch)
+        key = batch.first, batch.last
+        if key in self.unanswered:
+            self.sent_in_vain.append(key)
+        self.unanswered.add(key)
+        self.sent.add(key)
+        self.seqs.append([entry.seq for entry in batch.entries])
+        ack = Ack(batch.stream, batch.first, batch.last)
+        if self.holds:
+            self.held.append(ack)
+        else:
+            asyncio.get_running_loop().call_soon(self.answer, ack)
+
+    def answer(self, ack: Ack) -> None:
+        self.unanswered.discard((ack.first, ack.last))
+        self.uplink.on_ack(ack)
+
+    def release(self) -> None:
+        self.holds = False
+        for ack in self.held:
+            self.answer(ack)
+
+    def _hello(self) -> Hello:
+        stream = self.journal.stream
+        return Hello(stream, 1, self.journal.next_seq, 1, 1, "n", "s", "s", "UTC", "a")
+
+
+@asynccontextmanager
+async def flying(path: Path) -> AsyncIterator[Far]:
+    async with opened(path) as journal:
+        far = Far(journal)
+        far.uplink.connected()
+        running = asyncio.ensure_future(far.uplink.run())
+        await until(lambda: far.uplink.state == "sending")
+        yield far
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_range_that_flies_is_not_sent_a_second_time_and_no_place_is_lost(
+    tmp_path: Path,
+) -> None:
+    async with flying(tmp_path) as far:
+        for _ in range(3):
+            far.holds, far.held = True, []
+            before = len(far.sent)
+            for _ in range(12):
+                await far.journal.append(*[event()] * 10)
+            await until(lambda wanted=before + 4: len(far.sent) >= wanted)  # type: ignore[misc]
+            far.release()
+            await until(lambda: far.journal.queued() == 0)
+        await far.journal.append(event("live"))
+        await until(lambda: far.journal.queued() == 0)
+        assert far.sent_in_vain == []
+
+
+async def test_a_batch_with_a_gap_never_leaves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with flying(tmp_path) as far:
+        read = far.journal.read
+        gaps = [2]
+
+        async def with_a_gap(first: int, last: int, entries: int, size: int) -> list[Entry]:
+            found = await read(first, last, entries, size)
+            return [entry for entry in found if entry.seq not in gaps or not gaps.pop()]
+
+        far.journal.read = with_a_gap  # type: ignore[method-assign]
+        await far.journal.append(*[event()] * 5)
+        await until(lambda: far.journal.queued() == 0)
+        far.seqs.clear()
+        await far.uplink.on_resume(Resume(far.journal.stream, []))
+        await until(lambda: far.journal.queued() == 0)
+        assert gaps == []
+        assert far.seqs == [[1, 2, 3, 4, 5]]
+        assert "entries 1 to 5 are not whole" in caplog.text
+
+
+async def test_what_another_stream_rejects_is_not_told_as_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with flying(tmp_path) as far:
+        await far.journal.append(event())
+        await until(lambda: far.journal.queued() == 0)
+        far.uplink.on_ack(Ack("0" * 32, 1, 1, [Rejection(1, "not of ours")]))
+        await far.journal.oldest_at()
+        assert far.journal.rejected == 0
+        assert "not of ours" not in caplog.text
