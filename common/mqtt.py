@@ -1,5 +1,7 @@
 """One MQTT connection that comes back. The only module that knows the client library."""
 
+import asyncio
+import math
 import random
 import socket
 import ssl
@@ -16,8 +18,15 @@ from common.errors import Retryable, Unreachable
 from common.logs import events
 from common.settings import read_secret
 
-QUEUED_MESSAGES = 10_000
-"""Messages held for a slow reader; more are dropped, and sent again for want of an ack."""
+QUEUED_MESSAGES = 500
+"""Messages (of up to 1 MiB) held for a slow reader; more are dropped, and sent again for want of
+an ack."""
+
+UNANSWERED_CALLS = 10_000
+"""Publishes that wait for their PUBACK before the client library complains."""
+
+PUBACK_WITHIN_S = 60.0
+"""Behind a slow line a PUBACK takes long; a connection that is gone is noticed without it."""
 
 
 class MqttSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +52,8 @@ class MqttSession:
     """A connection to the broker, with its subscriptions; reconnects for ever.
 
     A clean session: whatever must not be lost is acknowledged end to end, above this class.
-    Nothing but ``run`` is needed to keep it alive.
+    Nothing but ``run`` is needed to keep it alive. Messages are read between calls of
+    ``on_connect`` and ``on_message``, which therefore wait for no ``publish``.
     """
 
     def __init__(
@@ -65,6 +75,7 @@ class MqttSession:
         self._on_connect = on_connect
         self._will = will
         self._client: aiomqtt.Client | None = None
+        self._waiting: set[asyncio.Timeout] = set()
         self.connects = 0
         self.last_error = ""
 
@@ -76,13 +87,21 @@ class MqttSession:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand a message to the broker (QoS 1) and wait for its PUBACK, which proves nothing more.
 
-        Raises Unreachable when there is no connection, or it breaks meanwhile.
+        Raises Unreachable when there is no connection, it breaks meanwhile, or PUBACK_WITHIN_S
+        have passed.
         """
         client = self._client
         if client is None:
             raise Unreachable("no connection to the MQTT broker")
         try:
-            await client.publish(topic, payload, qos=1, retain=retain)
+            async with asyncio.timeout(PUBACK_WITHIN_S) as patience:
+                self._waiting.add(patience)
+                try:
+                    await client.publish(topic, payload, qos=1, retain=retain, timeout=math.inf)
+                finally:
+                    self._waiting.discard(patience)
+        except TimeoutError as error:
+            raise Unreachable("MQTT: no PUBACK") from error
         except aiomqtt.MqttError as error:
             raise Unreachable(f"MQTT: {error}") from error
 
@@ -123,6 +142,8 @@ class MqttSession:
                 raise Unreachable(f"MQTT: {error}") from error
         finally:
             self._client = None
+            for patience in self._waiting:
+                patience.reschedule(0)  # the client library would not tell them
 
     def _new_client(self) -> aiomqtt.Client:
         settings = self._settings
@@ -146,5 +167,5 @@ class MqttSession:
             max_queued_incoming_messages=QUEUED_MESSAGES,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
-        client.pending_calls_threshold = QUEUED_MESSAGES  # below it, silence: a window is normal
+        client.pending_calls_threshold = UNANSWERED_CALLS  # below it, silence: a window is normal
         return client

@@ -38,13 +38,21 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     command_ttl_s: Annotated[int, Meta(ge=1, le=3600)] = 60
 
 
+AHEAD_MS = 300_000
+"""A source's clock may be ahead of ours by so much; what it says is then taken as said now."""
+
+
 class RuleState(Struct, frozen=True):
-    """What a rule remembers: the side its source is on and since when, and what it last set."""
+    """What a rule remembers: the side its source is on and since when, and what it last set.
+
+    When setting it came to nothing, the rule may set it again from ``retry_at`` on.
+    """
 
     side: int = 0
     since: int = 0
     seen_at: int = 0
     set_to: int | None = None
+    retry_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +84,25 @@ def evaluate(
     """The rule's next state, and what it wants done, after ``sightings`` at time ``now`` (ms).
 
     ``above`` and ``below`` are the rule's thresholds scaled like the values. Sightings may come
-    in any order; those too old, from the future, or not newer than the last one seen are left out.
+    in any order; those too old, more than AHEAD_MS ahead, or not newer than the last one seen are
+    left out. A hold goes on from one sighting to the next that is on the same side, unless more
+    than two and a half times ``max_age_s`` lies between them: one that is lost or late is borne.
     """
     firings: list[Firing] = []
     oldest = now - rule.max_age_s * 1000
     for sighting in sorted(sightings, key=lambda s: s.at):
-        if not oldest <= sighting.at <= now + 1000 or sighting.at <= state.seen_at:
+        if not oldest <= sighting.at <= now + AHEAD_MS or sighting.at <= state.seen_at:
             continue
+        at = min(sighting.at, now)
         side = (sighting.value > above) - (sighting.value < below)
-        unbroken = side == state.side and sighting.at - state.seen_at <= rule.max_age_s * 1000
-        since = state.since if unbroken else sighting.at
-        set_to = state.set_to
+        unbroken = side == state.side and at - state.seen_at <= rule.max_age_s * 2500
+        since = state.since if unbroken else at
         wanted = {1: 1, -1: 0}.get(side)
-        if wanted is not None and wanted != set_to and sighting.at - since >= rule.hold_s * 1000:
-            firings.append(Firing(wanted, sighting.at, sighting.value))
-            set_to = wanted
-        state = RuleState(side, since, sighting.at, set_to)
+        set_to, retry_at = state.set_to, state.retry_at
+        if retry_at is not None and now >= retry_at:
+            set_to, retry_at = None, None
+        if wanted is not None and wanted != set_to and at - since >= rule.hold_s * 1000:
+            firings.append(Firing(wanted, at, sighting.value))
+            set_to, retry_at = wanted, None
+        state = RuleState(side, since, at, set_to, retry_at)
     return state, firings[-1:]

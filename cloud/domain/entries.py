@@ -1,7 +1,5 @@
 """What a journal's entries must be, beyond their shape, to be stored and shown."""
 
-from collections.abc import Iterable
-
 from msgspec import Struct, structs
 
 from common.errors import Undecodable
@@ -10,7 +8,6 @@ from common.messages.envelope import VERSION, decode
 from common.messages.uplink import (
     Batch,
     Body,
-    Catalog,
     CommandReport,
     Event,
     HexId,
@@ -29,7 +26,6 @@ AHEAD_MS = 86_400_000
 MAX_REJECTED_AT_ONCE = 1_000
 """Entries of a malformed batch that are rejected by their numbers alone."""
 
-_INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
 
 
@@ -67,10 +63,11 @@ def open_header(payload: bytes) -> BatchHeader | None:
 
 
 def check(body: Body, now_ms: int) -> None:
-    """Raises Undecodable, with the reason, when an entry has the right shape but no sense."""
+    """Raises Undecodable, with the reason, when an entry has the right shape but no sense.
+
+    Catalogs are checked register by register: ``cloud.domain.catalogs``.
+    """
     match body:
-        case Catalog():
-            _check_catalog(body)
         case Readings():
             if not plausible(body.at, now_ms):
                 raise Undecodable(f"measured at {body.at} ms, which cannot be true")
@@ -82,37 +79,6 @@ def check(body: Body, now_ms: int) -> None:
             _printable(body.state, "command state")
             if body.value is not None and not -(2**15) <= body.value < 2**15:
                 raise Undecodable(f"value {body.value} of a command is out of range")
-
-
-def _check_catalog(catalog: Catalog) -> None:
-    numbers, names = [], []
-    for device in catalog.devices:
-        check_key(device.key, "device")
-        _printable(device.driver, "driver")
-        for item in device.registers:
-            register = item.register
-            what = f"register {device.key}/{register.key[:60]}"
-            check_key(register.key, what)
-            if not 0 <= register.decimals <= 9:
-                raise Undecodable(f"{what}: {register.decimals} decimals; 0 to 9 are possible")
-            if not 0 <= register.interval_s <= _INT32:
-                raise Undecodable(f"{what}: interval of {register.interval_s} s")
-            texts = (register.obis or "", *(register.states or ()))
-            if len(register.name) > 200 or any(len(text) > 48 for text in texts):
-                raise Undecodable(f"{what}: a text is too long")
-            numbers.append(item.no)
-            names.append((device.key, register.key))
-    _once(numbers, "number")
-    _once(names, "register")
-    _once([device.key for device in catalog.devices], "device")
-
-
-def _once(items: Iterable[object], what: str) -> None:
-    seen = set()
-    for item in items:
-        if item in seen:
-            raise Undecodable(f"{what} {item} stands twice in a catalog")
-        seen.add(item)
 
 
 def _printable(text: str, what: str) -> None:

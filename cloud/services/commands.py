@@ -23,6 +23,8 @@ MAX_TTL_S = 3600
 MAX_RECENT = 500
 REPEAT_MS = 2_000
 AT_ONCE = 200
+NOT_DONE = frozenset({State.FAILED, State.REJECTED, State.EXPIRED, State.UNCONFIRMED})
+"""Where a command may end that has not done what its rule wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,9 @@ def _advance(
     readback: int | None = None,
 ) -> None:
     uow.commands.change(row, state, at_ms, detail, readback=readback, final=state in FINAL)
-    if row.rule_id is not None and state in {State.EXPIRED, State.UNCONFIRMED}:
-        uow.rules.forget_output(row.rule_id, row.value, at_ms)
+    if row.rule_id is not None and state in NOT_DONE:
+        # Not before its expiry: an output that refuses at once would be ordered at every reading.
+        uow.rules.retry_output(row.rule_id, row.value, row.expires_at, at_ms)
 
 
 def _publication(row: CommandRow) -> Publication:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cloud.services import metrics
 from cloud.services.commands import Publication
-from cloud.services.journal import JournalWriter, StreamBook
+from cloud.services.journal import JournalWriter, StreamBook, StreamMemory
 from cloud.services.parcels import (
     BadParcel,
     BatchParcel,
@@ -28,7 +28,6 @@ from cloud.services.parcels import (
 )
 from cloud.services.presence import Presence
 from cloud.services.rules import apply_rules
-from cloud.storage.inventory import Numbered
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common import topics
 from common.errors import Permanent
@@ -66,14 +65,14 @@ class Outcome:
 
 
 class Ingest:
-    """Takes messages in. One instance a thread; it remembers what never changes."""
+    """Takes messages in. One instance a thread; it remembers what changes seldom."""
 
     def __init__(self, store: Store, *, register_gateways: bool = True) -> None:
         self._store = store
         self._register_gateways = register_gateways
         self._generation = -1
         self._gateways: dict[str, int] = {}
-        self._numbers: dict[int, dict[int, Numbered]] = {}
+        self._streams: dict[int, StreamMemory] = {}
 
     def take(self, messages: Sequence[Received], now_ms: int) -> Outcome:
         """Store what ``messages`` say; returns after the commit.
@@ -111,7 +110,7 @@ class Ingest:
 
     def _commit(self, parcels: Sequence[Parcel], now_ms: int) -> Outcome:
         group = self._store.run(lambda uow: self._take_group(uow, parcels, now_ms))
-        self._numbers.update({book.row.id: book.numbers for book in group.books})
+        self._streams.update({book.row.id: book.remembered() for book in group.books})
         writer = group.writer
         metrics.entries_committed.add(writer.committed)
         metrics.duplicates.add(writer.duplicates)
@@ -125,7 +124,7 @@ class Ingest:
 
     def _take_group(self, uow: UnitOfWork, parcels: Sequence[Parcel], now_ms: int) -> "_Group":
         if uow.generation != self._generation:
-            self._gateways, self._numbers = {}, {}
+            self._gateways, self._streams = {}, {}
             self._generation = uow.generation
         presence = Presence(uow, now_ms, self._gateways, register=self._register_gateways)
         known, strangers = presence.admit(parcels)
@@ -151,6 +150,7 @@ class Ingest:
         gateways = presence.lock(parcels)
         names = {p.stream for p in parcels if isinstance(p, BatchParcel)}
         names |= {p.hello.stream for p in parcels if isinstance(p, HelloParcel)}
+        names |= {p.status.stream for p in parcels if isinstance(p, StatusParcel)}
         rows = uow.ledger.streams([g.id for g in gateways.values()], sorted(names)) if names else []
         streams = {(row.gateway_id, row.stream): row for row in rows}
         for hello in (p for p in parcels if isinstance(p, HelloParcel)):
@@ -167,26 +167,21 @@ class Ingest:
                 streams[key] = uow.ledger.add_stream(*key, now_ms)
                 group.unheard.add(key)
             elif key not in books and key not in group.unheard:
-                books[key] = StreamBook(row, batch.gateway, self._numbers_of(uow, row.id))
+                books[key] = StreamBook(row, batch.gateway, self._streams.get(row.id))
             group.take(uow, books.get(key), batch)
         group.books = list(books.values())
         for book in group.books:
-            # Met for the first time since the database was connected to, which may have been
-            # restored from a backup: then the gateway holds what is missing, and must be asked.
-            if book.row.id not in self._numbers and book.has_gap:
+            # Met for the first time since the database was connected to or restored from a
+            # backup: then the gateway may hold what is missing, and must be asked.
+            if book.is_new_here and book.has_gap:
                 group.resume(book.gateway, book.row.stream, book.committed)
         group.writer.write(group.books)
         for status in (p for p in parcels if isinstance(p, StatusParcel)):
-            presence.note_status(gateways[status.gateway], status.status)
+            gateway = gateways[status.gateway]
+            known = streams.get((gateway.id, status.status.stream))
+            presence.note_status(gateway, status.status, known)
         presence.note_seen(parcels, gateways)
         group.issued = apply_rules(uow, group.writer.seen, now_ms)
-
-    def _numbers_of(self, uow: UnitOfWork, stream_id: int) -> dict[int, Numbered]:
-        """A copy, which becomes what is remembered when the transaction is committed."""
-        found = self._numbers.get(stream_id)
-        if found is None:
-            return {row.no: row for row in uow.inventory.numbered(stream_id)}
-        return dict(found)
 
 
 class _Group:

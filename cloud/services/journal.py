@@ -1,6 +1,6 @@
 """A gateway's journal on its way into the database, inside one transaction."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -16,27 +16,71 @@ from cloud.storage.unit_of_work import UnitOfWork
 from common.errors import Undecodable
 from common.messages.downlink import Rejection
 from common.messages.uplink import Catalog, CommandReport, Event, Readings
-from common.ranges import RangeSet
 from common.reading import Quality
 from common.rules import RegisterRef
 
 REJECTED_CODE = "entry-rejected"
+MAX_ASKED = 1_000
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(slots=True)
-class StreamBook:
-    """A stream while its gateway is locked. ``committed`` grows as batches are taken."""
+@dataclass(frozen=True, slots=True)
+class StreamMemory:
+    """What an ingest worker remembers of a stream after a commit.
 
-    row: StreamRow
-    gateway: str
+    ``asked`` are the batches, by their first entry, that were answered with a resume for want of a
+    catalog while no hello had said what the gateway holds.
+    ``numbers`` are those as of the catalog at ``catalog_seq``. Another worker may take a catalog
+    meanwhile, and a database that is restored may give the row's id to another stream.
+    """
+
+    stream: str
+    catalog_seq: int
     numbers: dict[int, Numbered]
-    committed: RangeSet = field(init=False)
-    catalog_seq: int = field(init=False)
+    asked: frozenset[int] = frozenset()
 
-    def __post_init__(self) -> None:
-        self.committed = self.row.committed.copy()
-        self.catalog_seq = self.row.catalog_seq
+
+class StreamBook:
+    """A stream while its gateway is locked. ``committed`` grows as batches are taken.
+
+    What is remembered of the stream serves as long as it is of the locked row, and suffices.
+    """
+
+    def __init__(self, row: StreamRow, gateway: str, memory: StreamMemory | None) -> None:
+        self.row = row
+        self.gateway = gateway
+        self.committed = row.committed.copy()
+        self.catalog_seq = row.catalog_seq
+        if memory and (memory.stream != row.stream or memory.catalog_seq > row.catalog_seq):
+            memory = None
+        self.is_new_here = memory is None
+        current = memory is not None and memory.catalog_seq == row.catalog_seq
+        self.numbers = dict(memory.numbers) if memory and current else {}
+        self._fresh = False
+        self._asked = memory.asked if memory and row.first_kept == 0 else frozenset()
+        self._asked_now: set[int] = set()
+
+    def refresh(self, uow: UnitOfWork) -> None:
+        """Have the numbers as they stand in the database."""
+        if not self._fresh:
+            self.numbers = {row.no: row for row in uow.inventory.numbered(self.row.id)}
+            self._fresh = True
+
+    def remembered(self) -> StreamMemory:
+        """What to remember when the transaction is committed."""
+        asked = self._asked | self._asked_now if len(self._asked) < MAX_ASKED else frozenset()
+        return StreamMemory(self.row.stream, self.catalog_seq, self.numbers, asked)
+
+    def may_ask_for_catalog_of(self, batch: BatchParcel) -> bool:
+        """Whether a catalog that ``batch`` lacks may still come.
+
+        Without a hello nobody knows, and the gateway is asked only once for each batch.
+        """
+        if batch.first in self._asked or not self.may_fill_gap_before(batch.first):
+            return False
+        if self.row.first_kept == 0:
+            self._asked_now.add(batch.first)
+        return True
 
     def may_fill_gap_before(self, seq: int) -> bool:
         """Whether the gateway may still hold entries before ``seq`` that are not committed."""
@@ -69,7 +113,7 @@ class JournalWriter:
 
     @property
     def rejected(self) -> int:
-        """How many entries were rejected."""
+        """How many entries were rejected, wholly or in part."""
         return len(self._rejected)
 
     def take(self, book: StreamBook, batch: BatchParcel) -> list[Rejection] | None:
@@ -78,6 +122,8 @@ class JournalWriter:
         None, and nothing is taken, when a catalog that the gateway may still have is lacking.
         """
         new = [entry for entry in batch.entries if entry.seq not in book.committed]
+        if any(isinstance(entry.body, Catalog) or _unknown(book, entry) for entry in new):
+            book.refresh(self._uow)
         if self._lacks_catalog(book, batch, new):
             return None
         rejections: list[tuple[int, str]] = []
@@ -91,9 +137,11 @@ class JournalWriter:
             ]
         for entry in new:
             try:
-                self._take_entry(book, entry)
+                reason = self._take_entry(book, entry)
             except Undecodable as error:
                 reason = str(error)[:2000]
+                self._tell_rejected(book, entry.seq, f"can never be stored: {reason}")
+            if reason:
                 self._reject(book, entry, reason)
                 rejections.append((entry.seq, reason))
         book.committed.add(batch.first, batch.last)
@@ -114,25 +162,24 @@ class JournalWriter:
                 uow.ledger.catalog_taken(book.row.id, book.catalog_seq)
 
     def _lacks_catalog(self, book: StreamBook, batch: BatchParcel, new: list[OpenEntry]) -> bool:
-        if not book.may_fill_gap_before(batch.first):
-            return False
         coming: set[int] = set()
         for entry in new:
             match entry.body:
                 case Catalog():
                     coming |= {r.no for device in entry.body.devices for r in device.registers}
+                    coming |= {refused.no for refused in entry.refused}
                 case Readings():
-                    numbers = {value.no for value in entry.body.r}
-                    if numbers - coming - book.numbers.keys():
-                        return True
+                    if _unknown(book, entry) - coming:
+                        return book.may_ask_for_catalog_of(batch)
         return False
 
-    def _take_entry(self, book: StreamBook, entry: OpenEntry) -> None:
+    def _take_entry(self, book: StreamBook, entry: OpenEntry) -> str:
+        """Why a part of the entry was left out; raises Undecodable when nothing can be taken."""
         match entry.body:
             case Readings():
-                self._take_readings(book, entry.body)
+                return self._take_readings(book, entry.body)
             case Catalog():
-                self._take_catalog(book, entry.seq, entry.body)
+                return self._take_catalog(book, entry, entry.body)
             case Event():
                 self._take_event(book, entry.seq, entry.body)
             case CommandReport():
@@ -140,13 +187,17 @@ class JournalWriter:
                 commands.record_result(self._uow, book.row.gateway_id, entry.body, at)
             case None:
                 raise Undecodable(entry.reason)
+        return ""
 
-    def _take_readings(self, book: StreamBook, body: Readings) -> None:
-        unknown = [value.no for value in body.r if value.no not in book.numbers]
-        if unknown:
-            raise Undecodable(f"no catalog says what register number {unknown[0]} is")
+    def _take_readings(self, book: StreamBook, body: Readings) -> str:
+        nameless = sorted({value.no for value in body.r if not _names(book, value.no)})
+        reason = "; ".join(_why_nameless(book, no) for no in nameless)[:2000]
+        if nameless and all(value.no in nameless for value in body.r):
+            raise Undecodable(reason)
         young = body.at >= self._now_ms - MAX_AGE_MS
         for value in body.r:
+            if value.no in nameless:
+                continue
             register = book.numbers[value.no]
             self._readings.append(
                 ReadingRow(register.register_id, body.at, value.value, value.quality, value.raw)
@@ -161,22 +212,47 @@ class JournalWriter:
                         value.value,
                     )
                 )
+        return reason
 
-    def _take_catalog(self, book: StreamBook, seq: int, body: Catalog) -> None:
+    def _take_catalog(self, book: StreamBook, entry: OpenEntry, body: Catalog) -> str:
+        """Take the registers that can be taken. A number that comes to mean two means none."""
+        row, seq = book.row, entry.seq
+        reasons = [one.reason for one in entry.refused]
+        staying = set()
+        for one in entry.refused:
+            known = book.numbers.get(one.no)
+            if known and known.identity == one.identity:
+                staying.add(known.register_id)
+            elif known:
+                book.numbers[one.no] = self._uow.inventory.spoil(row.id, one.no)
+        devices = []
         for device in body.devices:
+            good = []
             for item in device.registers:
                 register = item.register
                 known = book.numbers.get(item.no)
                 identity = (device.key, register.key, register.kind.value, register.decimals)
-                if known and known.identity != identity:
-                    raise Undecodable(f"number {item.no} names another register already")
-        row = book.row
+                if known is None or known.identity == identity:
+                    good.append(item)
+                    continue
+                reasons.append(f"number {item.no} names another register already")
+                book.numbers[item.no] = self._uow.inventory.spoil(row.id, item.no)
+            devices.append(msgspec.structs.replace(device, registers=good))
         newest = seq > book.catalog_seq and self._uow.ledger.newest_stream(row.gateway_id) == row.id
         found = self._uow.inventory.take_catalog(
-            row.gateway_id, row.id, body.devices, frozenset(book.numbers), newest=newest
+            row.gateway_id,
+            row.id,
+            devices,
+            frozenset(book.numbers),
+            newest=newest,
+            staying=frozenset(staying),
         )
         book.numbers.update((register.no, register) for register in found)
         book.catalog_seq = max(book.catalog_seq, seq)
+        reason = "; ".join(reasons)[:2000]
+        if reason:
+            self._tell_rejected(book, seq, f"defines registers that cannot be taken: {reason}")
+        return reason
 
     def _take_event(self, book: StreamBook, seq: int, body: Event) -> None:
         data: dict[str, str | int | None] = dict(body.data)
@@ -189,8 +265,10 @@ class JournalWriter:
 
     def _reject(self, book: StreamBook, entry: OpenEntry, reason: str) -> None:
         self._rejected.append(RejectedRow(book.row.id, entry.seq, reason, entry.raw, self._now_ms))
-        text = f"entry {entry.seq} can never be stored: {reason}"[:2000]
-        self._add_event(book, entry.seq, Event(self._now_ms, REJECTED_CODE, "alarm", text))
+
+    def _tell_rejected(self, book: StreamBook, seq: int, text: str) -> None:
+        text = f"entry {seq} {text}"[:2000]
+        self._add_event(book, seq, Event(self._now_ms, REJECTED_CODE, "alarm", text))
 
     def _add_event(self, book: StreamBook, seq: int, event: Event) -> None:
         self._events.append(
@@ -207,3 +285,22 @@ class JournalWriter:
                 data=_encoder.encode(event.data).decode(),
             )
         )
+
+
+def _unknown(book: StreamBook, entry: OpenEntry) -> set[int]:
+    """The numbers that the entry uses and the book does not know."""
+    if not isinstance(entry.body, Readings):
+        return set()
+    return {value.no for value in entry.body.r} - book.numbers.keys()
+
+
+def _names(book: StreamBook, no: int) -> bool:
+    """Whether the number names a register."""
+    known = book.numbers.get(no)
+    return known is not None and not known.spoilt
+
+
+def _why_nameless(book: StreamBook, no: int) -> str:
+    if no in book.numbers:
+        return f"number {no} was said to name two registers"
+    return f"no catalog says what register number {no} is"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cloud.domain.catalogs import Refused, open_catalog
 from cloud.domain.entries import (
     BatchHeader,
     check,
@@ -14,7 +15,7 @@ from common import topics
 from common.errors import Undecodable
 from common.ids import check_key
 from common.messages.envelope import decode
-from common.messages.uplink import Body, Hello, Status, decode_body
+from common.messages.uplink import Body, Catalog, Hello, Status, decode_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class OpenEntry:
-    """A journal entry: its body, or the reason why it can never be stored."""
+    """A journal entry: its body, or the reason why it can never be stored.
+
+    ``refused`` is what cannot be taken of a catalog; it is not in the body.
+    """
 
     seq: int
     raw: bytes
     body: Body | None
     reason: str
+    refused: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +122,16 @@ def _batch(message: Received, gateway: str, now_ms: int) -> BatchParcel:
 
 
 def _entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
+    body, reason = None, ""
     try:
         body = decode_body(raw)
         check(body, now_ms)
     except Undecodable as error:
-        return OpenEntry(seq, raw, None, str(error))
-    return OpenEntry(seq, raw, body, "")
+        reason = str(error)
+    if (isinstance(body, Catalog) or reason) and (opened := open_catalog(raw)):
+        catalog, refused = opened
+        return OpenEntry(seq, raw, catalog, "", refused)
+    return OpenEntry(seq, raw, None if reason else body, reason)
 
 
 def _unreadable(message: Received, gateway: str, header: BatchHeader, reason: str) -> BatchParcel:

@@ -90,30 +90,44 @@ class Presence:
         gateways.rename_site_of_one(site_id, site_name, zone)
         if stream is None:
             stream = self._uow.ledger.add_stream(gateway.id, hello.stream, self._now_ms)
-        session = (hello.boot, hello.session)
         # A stream's first hello may count its boots from one again: the journal is a new one.
-        if stream.first_kept == 0 or session >= (gateway.boot, gateway.session):
+        if self._is_newest(gateway, stream.id):
+            session = (hello.boot, hello.session)
+            if stream.first_kept > 0 and session < self._session(gateway):
+                return stream
             gateways.set_session(gateway.id, *session, online=True)
-            self._uow.ledger.greeted(stream.id, hello.first_kept, hello.next_seq)
-            stream = replace(stream, first_kept=hello.first_kept)
-        return stream
+        self._uow.ledger.greeted(stream.id, hello.first_kept, hello.next_seq)
+        return replace(stream, first_kept=hello.first_kept)
 
-    def note_status(self, gateway: GatewayRow, status: Status) -> None:
-        """Take the gateway's status, unless a later connection of it is known."""
-        gateways = self._uow.gateways
-        current = next(iter(gateways.lock([gateway.id])))
-        session = (status.boot, status.session)
-        if session < (current.boot, current.session):
+    def note_status(self, gateway: GatewayRow, status: Status, stream: StreamRow | None) -> None:
+        """Take the gateway's status, unless a later connection or stream of it is known."""
+        if stream is None or not self._is_newest(gateway, stream.id):
             return
+        session = (status.boot, status.session)
+        if session < self._session(gateway):
+            return
+        gateways = self._uow.gateways
         gateways.set_session(gateway.id, *session, online=status.online)
         if status.online:
             gateways.set_status(gateway.id, encode(status).decode(), status.at)
-            gateways.seen([gateway.id], self._now_ms)
+            # A retained one may be old, and tells nothing about now.
+            said_at = min(status.at, self._now_ms)
+            if gateway.seen_at is None or gateway.seen_at < said_at:
+                gateways.seen([gateway.id], said_at)
+
+    def _is_newest(self, gateway: GatewayRow, stream_id: int) -> bool:
+        return self._uow.ledger.newest_stream(gateway.id) == stream_id
+
+    def _session(self, gateway: GatewayRow) -> tuple[int, int]:
+        """The newest connection known, which may be one of this transaction."""
+        [current] = self._uow.gateways.lock([gateway.id])
+        return (current.boot, current.session)
 
     def note_seen(self, parcels: Iterable[Known], gateways: dict[str, GatewayRow]) -> None:
-        """The gateways were heard of just now; a last will is the broker's word, not theirs."""
+        """The gateways were heard of just now; their statuses, and wills, may have been kept."""
         late = self._now_ms - SEEN_EVERY_MS
-        rows = [gateways[key] for key in sorted({p.gateway for p in parcels if _speaks(p)})]
+        heard = {p.gateway for p in parcels if not isinstance(p, StatusParcel)}
+        rows = [gateways[key] for key in sorted(heard)]
         ids = [row.id for row in rows if row.seen_at is None or row.seen_at < late]
         self._uow.gateways.seen(ids, self._now_ms)
 

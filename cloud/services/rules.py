@@ -88,7 +88,7 @@ def _apply(uow: UnitOfWork, row: RuleRow, seen: Sequence[Seen], now_ms: int) -> 
         id_ = _issue(uow, row, firing, _reason(rule, firing, decimals, unit), now_ms)
         if id_ is None:
             # Not done, so not believed to be done: the next sighting tries again.
-            after = msgspec.structs.replace(after, set_to=before.set_to)
+            after = msgspec.structs.replace(after, set_to=before.set_to, retry_at=before.retry_at)
         else:
             issued.append(id_)
     if after != before:
@@ -192,6 +192,7 @@ def _view(uow: UnitOfWork, row: RuleRow) -> RuleView:
     rule = _rule(row.definition)
     register = _find(uow, rule.output)
     source = _find(uow, rule.source)
+    state = _state(row)
     return RuleView(
         id=row.id,
         name=row.name,
@@ -204,6 +205,6 @@ def _view(uow: UnitOfWork, row: RuleRow) -> RuleView:
         output_register_id=register.id if register else None,
         hold_s=rule.hold_s,
         max_age_s=rule.max_age_s,
-        set_to=_state(row).set_to,
+        set_to=state.set_to if state.retry_at is None else None,
         changed_at=to_datetime(row.changed_at),
     )

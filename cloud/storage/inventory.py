@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from cloud.storage.tables import device, gateway, register, stream_register
 from common.messages.uplink import CatalogDevice
@@ -15,7 +15,10 @@ Values = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A register as a stream's readings name it. What is here never changes."""
+    """A register as a stream's readings name it. What is here never changes.
+
+    But for a number that was said to name two registers: it names none any more, ``spoilt``.
+    """
 
     stream_id: int
     no: int
@@ -29,6 +32,11 @@ class Numbered:
     def identity(self) -> tuple[str, str, str, int]:
         """What makes a register of a gateway the same register."""
         return (self.device, self.register, self.kind, self.decimals)
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether readings of this number can be of either of two registers."""
+        return self.register_id == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +85,29 @@ class Inventory:
             select(
                 stream_register.c.stream_id,
                 stream_register.c.no,
-                register.c.id,
-                device.c.key,
-                register.c.key,
-                register.c.kind,
-                register.c.decimals,
+                stream_register.c.register_id,
+                func.coalesce(device.c.key, ""),
+                func.coalesce(register.c.key, ""),
+                func.coalesce(register.c.kind, ""),
+                func.coalesce(register.c.decimals, 0),
             )
-            .join_from(stream_register, register, register.c.id == stream_register.c.register_id)
-            .join(device)
+            .select_from(
+                stream_register.outerjoin(
+                    register, register.c.id == stream_register.c.register_id
+                ).outerjoin(device, device.c.id == register.c.device_id)
+            )
             .where(stream_register.c.stream_id == stream_id)
         )
         return [Numbered(*row) for row in rows]
+
+    def spoil(self, stream_id: int, no: int) -> Numbered:
+        """The stream's number, which is known, names no register from now on."""
+        self._connection.execute(
+            update(stream_register)
+            .where(stream_register.c.stream_id == stream_id, stream_register.c.no == no)
+            .values(register_id=0)
+        )
+        return Numbered(stream_id, no, 0, "", "", "", 0)
 
     def register(self, id_: int) -> RegisterRow | None:
         """The register with this id."""
@@ -120,11 +140,13 @@ class Inventory:
         numbers: frozenset[int],
         *,
         newest: bool,
+        staying: frozenset[int] = frozenset(),
     ) -> list[Numbered]:
         """Make devices and registers as the catalog has them, and return the registers.
 
         ``numbers`` has the stream already. A catalog that is not the ``newest`` adds what is
-        missing, as inactive, and changes nothing; the newest also retires what it lacks.
+        missing, as inactive, and changes nothing; the newest also retires what it lacks, but for
+        the registers ``staying``.
         """
         known = self._devices(gateway_id)
         device_ids: dict[str, int] = {}
@@ -135,7 +157,7 @@ class Inventory:
             )
         registers = self._registers(gateway_id)
         result = []
-        kept = set()
+        kept = set(staying)
         for entry in devices:
             for item in entry.registers:
                 definition = item.register

@@ -8,6 +8,8 @@ from sqlalchemy import Connection
 from cloud.storage.upsert import is_sqlite, literal_rows
 
 CHUNK = 2000
+AHEAD_MS = 300_000
+"""A reading that is further ahead is none of now: it would be the latest until its time comes."""
 
 _INSERT = {
     True: "INSERT OR IGNORE INTO reading (register_id, at, value, quality, raw) VALUES ",
@@ -49,10 +51,15 @@ class Readings:
         self._sqlite = is_sqlite(connection)
 
     def add(self, rows: Sequence[ReadingRow], received_at: int) -> None:
-        """Store what is not there yet, and let the newest of each register be its latest."""
+        """Store what is not there yet, and let the newest of each register be its latest.
+
+        What is more than AHEAD_MS ahead of ``received_at`` is stored, but never the latest.
+        """
         ordered = sorted(rows, key=lambda row: row[:2])
         newest: dict[int, ReadingRow] = {}
         for row in ordered:
+            if row.at > received_at + AHEAD_MS:
+                continue
             if row.register_id not in newest or row.at > newest[row.register_id].at:
                 newest[row.register_id] = row
         for start in range(0, len(ordered), CHUNK):

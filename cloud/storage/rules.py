@@ -73,13 +73,13 @@ class Rules:
             update(rule).where(rule.c.id == id_).values(state=state, changed_at=changed_at)
         )
 
-    def forget_output(self, id_: int, value: int, changed_at: int) -> None:
-        """If the rule believes that it has set its output to ``value``, it does so no more."""
+    def retry_output(self, id_: int, value: int, retry_at: int, changed_at: int) -> None:
+        """If the rule believes that it has set its output to ``value``, it may again then."""
         for row in self.lock([id_]):
             state = msgspec.json.decode(row.state, type=RuleState)
             if state.set_to == value:
-                forgotten = msgspec.structs.replace(state, set_to=None)
-                self.save_state(id_, msgspec.json.encode(forgotten).decode(), changed_at)
+                doubtful = msgspec.structs.replace(state, retry_at=retry_at)
+                self.save_state(id_, msgspec.json.encode(doubtful).decode(), changed_at)
 
     def set_enabled(self, id_: int, enabled: bool, changed_at: int) -> None:
         """Turn the rule on or off."""

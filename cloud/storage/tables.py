@@ -181,7 +181,7 @@ reading = _table(
 )
 
 latest = _table(
-    "latest",  # the reading with the greatest time, of each register
+    "latest",  # of each register, the reading with the greatest time that had come
     Column("register_id", Id, primary_key=True, autoincrement=False),
     Column("at", Millis, nullable=False),
     Column("value", BigInt),

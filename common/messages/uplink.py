@@ -131,8 +131,12 @@ class DeviceStatus(Struct, frozen=True, omit_defaults=True):
 
 
 class Status(Struct, frozen=True):
-    """The gateway's state, retained by the broker; ``online`` false is its last will."""
+    """The gateway's state, retained by the broker; ``online`` false is its last will.
 
+    ``boot`` and ``session`` count within ``stream``, as in the hello.
+    """
+
+    stream: HexId
     online: bool
     boot: Count
     session: Count

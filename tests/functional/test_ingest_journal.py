@@ -11,7 +11,7 @@ from cloud.storage.unit_of_work import Store
 from common.errors import Retryable
 from common.messages.downlink import Ack, Rejection, Resume
 from common.messages.envelope import decode, encode
-from common.messages.uplink import CatalogRegister, Event, Hello, Readings, Status, Value
+from common.messages.uplink import CatalogRegister, Event, Hello, Readings, Value
 from common.registers import Kind, Medium, Register
 from tests.harness.says import NOW, POWER, STREAM, VOLUME, Gateway, catalog, power
 from tests.harness.tables import rows_of
@@ -123,6 +123,29 @@ def test_a_stream_that_was_never_announced_is_asked_for_what_it_has(store: Store
     assert rows_of(
         store, "SELECT site.key FROM gateway JOIN site ON site.id = gateway.site_id"
     ) == [("hall",)]
+
+
+def test_a_stream_without_a_hello_is_not_asked_for_a_lost_catalog_for_ever(store: Store) -> None:
+    gateway, worker = Gateway(), Ingest(store)
+    worker.take([gateway.batch(9, catalog())], NOW)
+    worker.take([gateway.batch(9, catalog())], NOW)
+    lost = [gateway.batch(seq, Readings(BASE, [Value(77, 1)])) for seq in (5, 6)]
+    once = worker.take([*lost, *lost], NOW)
+    assert (acks(once), len(resumes(once))) == ([], 1)
+    again = worker.take(lost, NOW)
+    assert resumes(again) == []
+    assert [[one.seq for one in ack.rejected] for ack in acks(again)] == [[5], [6]]
+
+
+def test_a_hello_has_a_batch_wait_for_its_catalog_as_long_as_it_takes(store: Store) -> None:
+    gateway, worker = Gateway(), Ingest(store)
+    early = gateway.batch(2, power(BASE, 15))
+    worker.take([early], NOW)
+    worker.take([early], NOW)
+    for _ in range(3):
+        worker.take([gateway.hello(next_seq=3)], NOW)
+        assert acks(worker.take([early], NOW)) == []
+    assert acks(worker.take([gateway.batch(1, catalog()), early], NOW))[1] == Ack(STREAM, 2, 2)
 
 
 def test_a_worker_that_meets_a_stream_with_gaps_asks_for_them_once(greeted: Store) -> None:
@@ -262,6 +285,16 @@ def test_latest_never_goes_back(greeted: Store) -> None:
     assert rows_of(greeted, "SELECT count(*) FROM reading") == [(4,)]
 
 
+def test_latest_is_not_frozen_by_a_reading_of_tomorrow(greeted: Store) -> None:
+    gateway, worker = Gateway(), Ingest(greeted)
+    ahead = (power(NOW + 86_400_000, 9), power(NOW + 300_001, 8), power(NOW + 300_000, 7))
+    worker.take([gateway.batch(2, *ahead)], NOW)
+    assert rows_of(greeted, "SELECT at, value FROM latest") == [(NOW + 300_000, 7)]
+    worker.take([gateway.batch(5, power(NOW + 300_001, 6), power(NOW + 300_002, 5))], NOW + 2)
+    assert rows_of(greeted, "SELECT at, value FROM latest") == [(NOW + 300_002, 5)]
+    assert rows_of(greeted, "SELECT count(*) FROM reading") == [(4,)]
+
+
 def test_the_first_reading_of_an_instant_stays(greeted: Store) -> None:
     batch = Gateway().batch(2, power(BASE, 1), power(BASE, 2))
     assert acks(ingest(greeted, [batch], NOW)) == [Ack(STREAM, 2, 3)]
@@ -313,41 +346,6 @@ def test_a_register_whose_decimals_change_is_another_register(greeted: Store) ->
 def test_a_number_never_changes_its_meaning(greeted: Store) -> None:
     [ack] = acks(ingest(greeted, [Gateway().batch(2, catalog(CatalogRegister(1, VOLUME)))], NOW))
     assert "number 1 names another register" in ack.rejected[0].reason
-
-
-def test_a_status_of_an_older_connection_is_ignored(greeted: Store) -> None:
-    gateway = Gateway()
-
-    def says(boot: int, session: int, *, online: bool) -> list[tuple[object, ...]]:
-        status = Status(online=online, boot=boot, session=session, at=2**53)
-        ingest(greeted, [gateway.received("status", encode(status))], NOW)
-        return rows_of(greeted, "SELECT online, boot, session FROM gateway")
-
-    assert says(1, 2, online=True) == [(1, 1, 2)]
-    assert says(1, 1, online=False) == [(1, 1, 2)]
-    assert says(1, 2, online=False) == [(0, 1, 2)]
-    assert rows_of(greeted, "SELECT status_at FROM gateway") == [(NOW,)]
-
-
-def test_a_replaced_gateway_may_count_its_boots_from_one_again(greeted: Store) -> None:
-    ingest(greeted, [Gateway().hello(boot=70, session=3)], NOW)
-    replaced = Gateway(stream="b" * 32)
-    ingest(greeted, [replaced.batch(1, catalog()), replaced.hello(boot=1)], NOW)
-    assert rows_of(greeted, "SELECT boot, session FROM gateway") == [(1, 1)]
-
-
-def test_the_status_of_a_gateway_that_is_gone_brings_nothing_into_being(store: Store) -> None:
-    for online, gateways in ((False, 0), (True, 1)):
-        status = encode(Status(online=online, boot=1, session=1, at=NOW))
-        ingest(store, [Gateway().received("status", status)], NOW)
-        assert rows_of(store, "SELECT count(*) FROM gateway") == [(gateways,)]
-
-
-def test_a_last_will_is_not_a_sign_of_life(greeted: Store) -> None:
-    later = NOW + 3_600_000
-    will = encode(Status(online=False, boot=1, session=1, at=NOW))
-    ingest(greeted, [Gateway().received("status", will)], later)
-    assert rows_of(greeted, "SELECT online, seen_at FROM gateway") == [(0, NOW)]
 
 
 def test_a_database_without_tables_acknowledges_nothing(tmp_path: Path) -> None:

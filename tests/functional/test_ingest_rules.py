@@ -102,6 +102,24 @@ def test_a_rule_tries_again_when_its_command_came_to_nothing(bench: Bench) -> No
     assert len(bench.take(power(later, 5000), now_ms=later).issued) == 1
 
 
+@pytest.mark.parametrize("outcome", ["failed", "rejected", "expired", "unconfirmed"])
+def test_a_rule_never_gives_up_and_does_not_hammer(bench: Bench, outcome: str) -> None:
+    [command] = bench.issued(bench.take(power(NOW, 5000)))
+    bench.take(CommandReport(NOW + 5, command.id, outcome, detail="out of order"))
+    assert [view.set_to for view in rules(bench.store)] == [None]
+    assert bench.take(power(NOW + 1000, 5000), now_ms=NOW + 1000).issued == ()
+    later = NOW + 60_000
+    assert bench.take(power(later - 1, 5000), now_ms=later - 1).issued == ()
+    assert len(bench.take(power(later, 5000), now_ms=later).issued) == 1
+
+
+def test_a_command_that_failed_does_not_keep_the_rule_from_the_contrary(bench: Bench) -> None:
+    [command] = bench.issued(bench.take(power(NOW, 5000)))
+    bench.take(CommandReport(NOW + 5, command.id, "failed"))
+    [contrary] = bench.issued(bench.take(power(NOW + 1000, 1), now_ms=NOW + 1000))
+    assert contrary.value == 0
+
+
 def test_a_rule_whose_output_is_not_there_switches_nothing_and_does_not_believe_it_did(
     bench: Bench,
 ) -> None:

@@ -37,7 +37,13 @@ class MasterData:
         devices: Iterable[DeviceStatus] = (),
     ) -> int:
         status = Status(
-            online=online, boot=1, session=1, at=1000, queued=queued, devices=list(devices)
+            stream=STREAM,
+            online=online,
+            boot=1,
+            session=1,
+            at=1000,
+            queued=queued,
+            devices=list(devices),
         )
         return self._add(
             tables.gateway,

@@ -45,7 +45,10 @@ def run(steps: list[tuple[int, int]], *, hold_s: int = 0, max_age_s: int = 60) -
         (10, [(0, 101), (9, 101), (10, 101)], [None, None, 1]),
         (10, [(0, 101), (5, 90), (6, 101), (15, 101), (16, 101)], [None] * 4 + [1]),
         (10, [(0, 101), (5, 79), (10, 101), (15, 79)], [None] * 4),
-        (10, [(0, 101), (61, 101), (70, 101), (71, 101)], [None, None, None, 1]),
+        (10, [(0, 101), (151, 101), (160, 101), (161, 101)], [None, None, None, 1]),
+        (120, [(0, 101), (61, 101), (121, 101)], [None, None, 1]),
+        (120, [(0, 101), (150, 101)], [None, 1]),
+        (120, [(0, 101), (60, 90), (120, 101), (180, 101), (240, 101)], [None] * 4 + [1]),
     ],
 )
 def test_thresholds_hysteresis_and_hold(
@@ -56,7 +59,7 @@ def test_thresholds_hysteresis_and_hold(
 
 @pytest.mark.parametrize(
     ("age_s", "fires"),
-    [(0, True), (60, True), (61, False), (86_400, False), (-1, True), (-2, False)],
+    [(0, True), (60, True), (61, False), (86_400, False), (-2, True), (-300, True), (-301, False)],
 )
 def test_a_backlog_reading_switches_nothing(age_s: int, fires: bool) -> None:
     seen = [Sighting(START - age_s * 1000, 101)]
@@ -86,3 +89,34 @@ def test_an_older_sighting_does_not_undo_a_newer_one() -> None:
     state, _ = evaluate(rule(), RuleState(), [Sighting(START, 101)], START, above=100, below=80)
     older = [Sighting(START - 5000, 79)]
     assert evaluate(rule(), state, older, START, above=100, below=80) == (state, [])
+
+
+def test_a_clock_that_is_ahead_does_not_keep_a_rule_from_switching() -> None:
+    state, wanted = RuleState(), []
+    for second, value in ((0, 101), (10, 101), (11, 79), (21, 79)):
+        now = START + second * 1000
+        seen = [Sighting(now + 1300, value)]
+        state, firings = evaluate(rule(hold_s=10), state, seen, now, above=100, below=80)
+        wanted.append(firings[0].value if firings else None)
+    assert wanted == [None, 1, None, 0]
+
+
+def test_of_several_sightings_ahead_the_newest_decides_and_none_completes_a_hold() -> None:
+    seen = [Sighting(START + n * 1000, value) for n, value in ((60, 120), (1, 101), (120, 79))]
+    _, firings = evaluate(rule(), RuleState(), seen, START, above=100, below=80)
+    assert firings == [Firing(0, START, 79)]
+    held, firings = evaluate(rule(hold_s=1), RuleState(), seen[:2], START, above=100, below=80)
+    assert (firings, held.since, held.seen_at) == ([], START, START)
+
+
+@pytest.mark.parametrize(
+    ("second", "value", "wanted"), [(9, 101, []), (10, 101, [1]), (1, 79, [0])]
+)
+def test_what_came_to_nothing_is_not_tried_again_too_early_nor_given_up(
+    second: int, value: int, wanted: list[int]
+) -> None:
+    failed = RuleState(1, START, START, set_to=1, retry_at=START + 10_000)
+    at = START + second * 1000
+    state, firings = evaluate(rule(), failed, [Sighting(at, value)], at, above=100, below=80)
+    assert [firing.value for firing in firings] == wanted
+    assert (state.retry_at is None) is bool(wanted)
