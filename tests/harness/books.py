@@ -43,8 +43,8 @@ def read_journal(path: Path) -> JournalBook:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
         file.execute("BEGIN")
         (stream,) = file.execute("SELECT value FROM meta WHERE key = 'stream'").fetchone()
-        rows = file.execute("SELECT no, device, key FROM register")
-        names = {no: (device, key) for no, device, key in rows}
+        registers = file.execute("SELECT no, device, key FROM register")
+        names = {no: (device, key) for no, device, key in registers}
         rows = file.execute("SELECT seq, body FROM entry ORDER BY seq").fetchall()
     book = JournalBook(stream, {seq: decode_body(body) for seq, body in rows})
     for seq, body in book.entries.items():
