@@ -135,6 +135,10 @@ class MqttSession:
                     if isinstance(payload, bytes):
                         await self._on_message(str(message.topic), payload)
         except (aiomqtt.MqttError, OSError, Retryable) as error:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                # The client library has put its own error in the place of the cancellation.
+                raise asyncio.CancelledError from error
             if str(error) != self.last_error or welcomed:
                 events.warning("MQTT %s: connection lost: %s", self._client_id, error)
             self.last_error = str(error)

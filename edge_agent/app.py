@@ -80,8 +80,13 @@ class App:
         """
         running = asyncio.ensure_future(self._supervisor.run())
         stopping = asyncio.ensure_future((stop or asyncio.Event()).wait())
+        damage = asyncio.ensure_future(self._damaged.wait())
         try:
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, stopping, damage}, return_when=asyncio.FIRST_COMPLETED)
+            if damage.done():
+                raise Damaged(
+                    f"{self.database.path}: is damaged; it is set aside at the next start"
+                )
             if running.done():
                 running.result()
             elif self.health:
@@ -89,9 +94,9 @@ class App:
                     async with asyncio.timeout(GOODBYE_S):
                         await self.health.say_goodbye()
         finally:
-            running.cancel()
-            stopping.cancel()
-            await asyncio.gather(running, stopping, return_exceptions=True)
+            for task in (running, stopping, damage):
+                task.cancel()
+            await asyncio.gather(running, stopping, damage, return_exceptions=True)
             await self.close()
 
     @property
