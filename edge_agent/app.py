@@ -29,6 +29,7 @@ from edge_agent.uplink import Pace, Uplink
 DAY_MS = 86_400_000
 RETENTION_S = 3600.0
 GOODBYE_S = 1.0
+STOP_S = 3.0
 SPREAD_S = 2.0
 """Polls of the same instant are spread over so long, or over their interval if it is shorter:
 near the instant, but not all at once."""
@@ -96,7 +97,8 @@ class App:
         finally:
             for task in (running, stopping, damage):
                 task.cancel()
-            await asyncio.gather(running, stopping, damage, return_exceptions=True)
+            # A part that does not obey must not keep the process from ending and starting anew.
+            await asyncio.wait({running, stopping, damage}, timeout=STOP_S)
             await self.close()
 
     @property
