@@ -173,16 +173,11 @@ class App:
         if self.devices.modules:
             add("communication server", self.server.run)
         add("commands", self.commands.run)
-        add("storage", self._watch_storage)
         add("retention", self._grow_old)
         if self.mqtt and self.uplink and self.health:
             add("uplink", self.uplink.run)
             add("health", self.health.run)
             add("mqtt", self.mqtt.run)
-
-    async def _watch_storage(self) -> None:
-        await self._damaged.wait()
-        raise Damaged(f"{self.database.path}: is damaged; it is set aside at the next start")
 
     async def _grow_old(self) -> None:
         keep_ms = self.config.settings.gateway.keep_days * DAY_MS

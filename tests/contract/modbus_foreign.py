@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from edge_agent.profiles.modbus import Profile
 from tests.contract import libmodbus_server
-from tests.harness.services import find_program
+from tests.harness.services import find_program, without
 
 SERVER = Path(libmodbus_server.__file__)
 
@@ -37,7 +35,7 @@ async def libmodbus(
     try:
         ctypes.CDLL(libmodbus_server.LIBRARY)
     except OSError:
-        pytest.skip("libmodbus is not installed")
+        without("libmodbus")
     texts = [f"{word:04x}" for word in words]
     command = (sys.executable, str(SERVER), where, str(function), str(address), *texts)
     async with _program(*command) as process:

@@ -24,6 +24,7 @@ from common.registers import Kind, Medium
 from deploy.screenshots import ARGUMENTS, CHROMIUM
 from tests.harness.masterdata import MasterData
 from tests.harness.ports import free_port, wait_for_port
+from tests.harness.services import without
 
 PASSWORD = "correct horse"
 PATIENCE_MS = 20_000
@@ -70,7 +71,7 @@ def site(sqlite_url: str) -> Iterator[MasterData]:
 def address(site: MasterData, sqlite_url: str, tmp_path: Path) -> Iterator[str]:
     """Where the dashboard is served, by a process of its own."""
     if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
+        without(CHROMIUM)
     port = free_port()
     command = [sys.executable, "-m", __name__, sqlite_url, str(port), str(tmp_path / "sessions")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
