@@ -20,7 +20,7 @@ test: setup services ## everything a test needs is installed, every test is run
 
 setup: .venv/dev.stamp ## the development environment in .venv
 
-services: ## Debian packages of the servers and programs that the tests run against
+services: ## the servers and programs that the tests run against
 	@deploy/install-test-services
 
 check: setup ## ruff, mypy, import-linter

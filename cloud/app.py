@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 
@@ -106,14 +106,13 @@ class App:
         from cloud.dashboard import mount
 
         config, web = self._config, self._config.settings.web
-        wake: Callable[[], None] = self._dispatch.wake
         checks = [self._check_broker] if {"ingest", "dispatch"} & set(self._roles) else []
-        api = create_api(self.store, clock=self._clock, wake=wake, checks=checks)
+        api = create_api(self.store, clock=self._clock, dispatcher=self._dispatch, checks=checks)
         mount(
             api,
             self.store,
             clock=self._clock,
-            wake=wake,
+            dispatcher=self._dispatch,
             storage_secret=config.storage_secret,
             sessions=config.sessions,
         )

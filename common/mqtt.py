@@ -103,7 +103,9 @@ class MqttSession:
         except TimeoutError as error:
             raise Unreachable("MQTT: no PUBACK") from error
         except aiomqtt.MqttError as error:
+            _heed_cancellation()
             raise Unreachable(f"MQTT: {error}") from error
+        _heed_cancellation()
 
     async def run(self) -> None:
         """Connect, serve, and connect again after a random, growing pause."""
@@ -127,6 +129,7 @@ class MqttSession:
                 self._client = client
                 self.connects += 1
                 welcomed = True
+                _heed_cancellation()
                 events.info("MQTT %s: connected", self._client_id)
                 if self._on_connect:
                     await self._on_connect()
@@ -135,10 +138,7 @@ class MqttSession:
                     if isinstance(payload, bytes):
                         await self._on_message(str(message.topic), payload)
         except (aiomqtt.MqttError, OSError, Retryable) as error:
-            task = asyncio.current_task()
-            if task and task.cancelling():
-                # The client library has put its own error in the place of the cancellation.
-                raise asyncio.CancelledError from error
+            _heed_cancellation()
             if str(error) != self.last_error or welcomed:
                 events.warning("MQTT %s: connection lost: %s", self._client_id, error)
             self.last_error = str(error)
@@ -173,3 +173,14 @@ class MqttSession:
         )
         client.pending_calls_threshold = UNANSWERED_CALLS  # below it, silence: a window is normal
         return client
+
+
+def _heed_cancellation() -> None:
+    """To be called after the client library had the word: it can swallow a cancellation.
+
+    It waits with ``asyncio.wait_for``, which before Python 3.12 drops one that comes in the same
+    turn as the result (python/cpython#86296), or puts its own error in its place.
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError

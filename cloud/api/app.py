@@ -19,6 +19,7 @@ from cloud.api import (
 from cloud.api.deps import provide, signed_in
 from cloud.api.errors import Problem, handle_errors, responses
 from cloud.api.limits import BodyLimit
+from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from common.clock import Clock
 
@@ -49,10 +50,10 @@ def create_api(
     store: Store,
     *,
     clock: Clock,
-    wake: Callable[[], None],
+    dispatcher: Dispatcher | None = None,
     checks: Sequence[Callable[[], None]] = (),
 ) -> FastAPI:
-    """The application. ``wake`` tells the dispatcher that a command was issued.
+    """The application. ``dispatcher`` publishes the commands that are issued.
 
     ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
     what it looks after (the broker, the database's structure) is not there.
@@ -66,7 +67,7 @@ def create_api(
         docs_url=None,
         redoc_url=None,
     )
-    provide(app, store, clock, wake, checks)
+    provide(app, store, clock, dispatcher, checks)
     handle_errors(app)
     app.add_middleware(BodyLimit)
     api = APIRouter(

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from cloud.api import models
-from cloud.api.deps import NowMs, Operator, TheStore, WakeDispatch
+from cloud.api.deps import NowMs, Operator, TheDispatcher, TheStore
 from cloud.api.errors import responses
 from cloud.services import commands
 from cloud.services.views import CommandView
@@ -32,15 +32,16 @@ def issue_command(
     store: TheStore,
     now_ms: NowMs,
     account: Operator,
-    wake: WakeDispatch,
+    dispatcher: TheDispatcher,
     order: models.NewCommand,
 ) -> CommandView:
     """Order an output to be in a state. Needs the role operator.
 
-    The answer is the command, still pending: watch it until its outcome is known.
+    The answer is the command, pending or sent: watch it until its outcome is known.
     """
-    issued = commands.issue(
+    return commands.issue(
         store,
+        dispatcher,
         register_id=order.register_id,
         value=order.value,
         issued_by=account.name,
@@ -48,8 +49,6 @@ def issue_command(
         ttl_s=order.ttl_s,
         now_ms=now_ms,
     )
-    wake()
-    return issued
 
 
 @router.get("/{command_id}", response_model=models.Command, responses=responses(404))

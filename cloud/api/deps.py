@@ -9,12 +9,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime
 
 from cloud.services import accounts
+from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from cloud.services.views import AccountView, Role
 from common.clock import Clock, to_ms
 from common.errors import NotAllowed, Permanent
 
-Wake = Callable[[], None]
 Check = Callable[[], None]
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1, description="As listed")]
 
@@ -23,28 +23,37 @@ _bearer = HTTPBearer(
 )
 
 
-def provide(app: FastAPI, store: Store, clock: Clock, wake: Wake, checks: Sequence[Check]) -> None:
+def provide(
+    app: FastAPI,
+    store: Store,
+    clock: Clock,
+    dispatcher: Dispatcher | None,
+    checks: Sequence[Check],
+) -> None:
     """Give the routes of ``app`` what they ask for."""
     app.state.store, app.state.clock = store, clock
-    app.state.wake, app.state.checks = wake, checks
+    app.state.dispatcher, app.state.checks = dispatcher, checks
 
 
-def _store(request: Request) -> Store:
+# What needs no thread is async: FastAPI calls plain functions in one, each by itself.
+
+
+async def _store(request: Request) -> Store:
     store: Store = request.app.state.store
     return store
 
 
-def _now_ms(request: Request) -> int:
+async def _now_ms(request: Request) -> int:
     clock: Clock = request.app.state.clock
     return clock.now_ms()
 
 
-def _wake(request: Request) -> Wake:
-    wake: Wake = request.app.state.wake
-    return wake
+async def _dispatcher(request: Request) -> Dispatcher | None:
+    dispatcher: Dispatcher | None = request.app.state.dispatcher
+    return dispatcher
 
 
-def _checks(request: Request) -> Sequence[Check]:
+async def _checks(request: Request) -> Sequence[Check]:
     checks: Sequence[Check] = request.app.state.checks
     return checks
 
@@ -52,7 +61,7 @@ def _checks(request: Request) -> Sequence[Check]:
 TheStore = Annotated[Store, Depends(_store)]
 NowMs = Annotated[int, Depends(_now_ms)]
 Checks = Annotated[Sequence[Check], Depends(_checks)]
-WakeDispatch = Annotated[Wake, Depends(_wake)]
+TheDispatcher = Annotated[Dispatcher | None, Depends(_dispatcher)]
 
 
 def signed_in(
@@ -72,7 +81,7 @@ def signed_in(
 Account = Annotated[AccountView, Depends(signed_in)]
 
 
-def _operator(account: Account) -> AccountView:
+async def _operator(account: Account) -> AccountView:
     if account.role is Role.VIEWER:
         raise NotAllowed(f"{account.name} may look, but give no orders")
     return account

@@ -1,6 +1,5 @@
 """The dashboard: NiceGUI pages over the services."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -22,13 +21,14 @@ from cloud.dashboard.pages import (
     overview,
 )
 from cloud.dashboard.session import Gate
+from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from common.clock import Clock
 
 __all__ = ["mount", "register"]
 
 
-def register(store: Store, *, clock: Clock, wake: Callable[[], None]) -> Live:
+def register(store: Store, *, clock: Clock, dispatcher: Dispatcher | None) -> Live:
     """Put all pages, their style and their poller into NiceGUI's app."""
     live = Live(store, clock)
     theme.serve()
@@ -39,7 +39,7 @@ def register(store: Store, *, clock: Clock, wake: Callable[[], None]) -> Live:
     meters.register(store, live, clock)
     meter.register(store, live, clock)
     outputs.register(store, live, clock)
-    output.register(store, live, clock, wake)
+    output.register(store, live, clock, dispatcher)
     gateways.register(store, live, clock)
     events.register(store, live, clock)
     nicegui_app.on_startup(live.start)
@@ -52,22 +52,22 @@ def mount(
     store: Store,
     *,
     clock: Clock,
-    wake: Callable[[], None],
+    dispatcher: Dispatcher | None = None,
     storage_secret: str,
     sessions: Path | None = None,
     secure_cookie: bool = False,
 ) -> None:
     """Put the dashboard at ``/`` of ``app``; routes that are added later are hidden by it.
 
-    ``wake`` is called, in the event loop, after a command was ordered. ``storage_secret`` signs
-    the session cookie. What sessions hold is kept in the folder ``sessions`` (by default
+    ``dispatcher`` publishes the commands that are ordered. ``storage_secret`` signs the session
+    cookie. What sessions hold is kept in the folder ``sessions`` (by default
     ``.nicegui`` in the working directory). ``secure_cookie``: browsers send the cookie over
     HTTPS only.
     """
     if sessions is not None:
         Storage.path = sessions.resolve()
         nicegui_app.storage = Storage()
-    register(store, clock=clock, wake=wake)
+    register(store, clock=clock, dispatcher=dispatcher)
     ui.run_with(
         app,
         title="inMetter",

@@ -108,7 +108,8 @@ class Live:
         pause = PERIOD_S
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), pause if self._pages else None)
+                async with asyncio.timeout(pause if self._pages else None):
+                    await self._now.wait()
             self._now.clear()
             try:
                 pause = await self.look()

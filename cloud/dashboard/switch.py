@@ -1,7 +1,6 @@
 """The buttons that order an output, with a question before anything moves."""
 
 import asyncio
-from collections.abc import Callable
 
 from nicegui import ui
 
@@ -9,12 +8,11 @@ from cloud.dashboard import roof, session
 from cloud.dashboard.live import Live
 from cloud.dashboard.widgets import Text, box, button, named
 from cloud.services import accounts, commands
+from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from cloud.services.views import OutputView, Role
 from common.clock import Clock
 from common.errors import InMetterError, NotAllowed
-
-Wake = Callable[[], None]
 
 TTL_S = 60
 LABELS = {"open": "Open", "closed": "Close", "on": "Switch on", "off": "Switch off"}
@@ -25,12 +23,17 @@ class Switch:
     """Two buttons and their dialog. Only for accounts that may operate, checked at each click."""
 
     def __init__(
-        self, store: Store, live: Live, clock: Clock, wake: Wake, output: OutputView
+        self,
+        store: Store,
+        live: Live,
+        clock: Clock,
+        dispatcher: Dispatcher | None,
+        output: OutputView,
     ) -> None:
         self._store = store
         self._live = live
         self._clock = clock
-        self._wake = wake
+        self._dispatcher = dispatcher
         self._output = output
         self._buttons: dict[int, Text] = {}
         self._wanted = 0
@@ -85,7 +88,6 @@ class Switch:
         except InMetterError as error:
             ui.notify(str(error))
             return
-        self._wake()
         self._live.hurry()
 
     def _issue(self, name: str, value: int, now_ms: int) -> None:
@@ -94,6 +96,7 @@ class Switch:
             raise NotAllowed("Your account may no longer switch.")
         commands.issue(
             self._store,
+            self._dispatcher,
             register_id=self._output.register.id,
             value=value,
             issued_by=name,

@@ -53,6 +53,26 @@ REPORTED = frozenset({State.ACCEPTED, State.UNCONFIRMED}) | _RESULTS
 """States that a gateway may report."""
 
 
+STEP_NUMBERS = {
+    state: number
+    for number, state in enumerate(
+        (
+            State.PENDING,
+            State.SENT,
+            State.ACCEPTED,
+            State.UNCONFIRMED,
+            State.EXPIRED,
+            State.CANCELLED,
+            State.REJECTED,
+            State.FAILED,
+            State.SUCCEEDED,
+        ),
+        1,
+    )
+}
+"""A place for each state, such that what may follow comes later. No command is in one twice."""
+
+
 def may_follow(state: State, following: State) -> bool:
     """Whether a command in ``state`` may go to ``following``."""
     return following in TRANSITIONS[state]

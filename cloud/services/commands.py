@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cloud.domain.lifecycle import FINAL, REPORTED, State, at_deadline, may_follow
 from cloud.services.metrics import commands_issued
 from cloud.services.views import CommandView, StepView
-from cloud.storage.commands import CommandRow, StepRow
+from cloud.storage.commands import CommandRow, Step, StepRow
 from cloud.storage.inventory import RegisterRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common import topics
@@ -35,8 +36,29 @@ class Publication:
     payload: bytes
 
 
+class Dispatcher(Protocol):
+    """Who publishes commands in this process."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can publish now."""
+
+    def send(self, publication: Publication) -> None:
+        """Publish what is committed. From any thread; does not wait, does not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a gateway reports of a command, said at ``at_ms``."""
+
+    gateway_id: int
+    report: CommandReport
+    at_ms: int
+
+
 def issue(
     store: Store,
+    dispatcher: Dispatcher | None = None,
     *,
     register_id: int,
     value: int,
@@ -47,23 +69,26 @@ def issue(
 ) -> CommandView:
     """Order that an output be ``value`` (0 or 1), within ``ttl_s`` (1 to 3600) from now.
 
+    With a ``dispatcher`` that is ready the command is sent at once, and marked so before anybody
+    sees it; else the next dispatcher that looks finds it.
     Raises NotFound for an unknown register, NotAllowed for one that may not be set, and for a
     value or time that is out of range.
     """
 
     id_ = new_command_id()
     attempts = 0
+    at_once = dispatcher is not None and dispatcher.ready
 
-    def work(uow: UnitOfWork) -> CommandView:
+    def work(uow: UnitOfWork) -> CommandRow:
         nonlocal attempts
         attempts += 1
-        if attempts > 1 and uow.commands.get(id_):
+        if attempts > 1 and (row := uow.commands.get(id_)):
             # The connection broke after the commit, before we heard of it.
-            return _get(uow, id_)
+            return row
         register = uow.inventory.register(register_id)
         if register is None:
             raise NotFound(f"there is no register {register_id}")
-        row = issue_in(
+        return issue_in(
             uow,
             register,
             id_=id_,
@@ -72,12 +97,14 @@ def issue(
             reason=reason,
             ttl_s=ttl_s,
             now_ms=now_ms,
+            at_once=at_once,
         )
-        return _view(row, [StepRow(id_, 1, row.state, now_ms, row.reason)])
 
-    view = store.run(work)
+    row = store.run(work)
+    if dispatcher is not None and at_once:
+        dispatcher.send(_publication(row))
     commands_issued.add()
-    return view
+    return _view(row, _birth(row))
 
 
 def issue_in(
@@ -91,9 +118,11 @@ def issue_in(
     ttl_s: int,
     now_ms: int,
     rule_id: int | None = None,
+    at_once: bool = False,
 ) -> CommandRow:
     """As ``issue``, in a transaction that is open already; ``id_`` is a new command id.
 
+    ``at_once``: the caller publishes it after the commit.
     An earlier command to the same output is not sent any more, lest it arrive after this one.
     """
     name = f"{register.gateway}/{register.device}/{register.register}"
@@ -106,7 +135,7 @@ def issue_in(
     uow.inventory.lock_register(register.id)
     for earlier in uow.commands.lock_open(register.id):
         if earlier.state == State.PENDING:
-            _advance(uow, earlier, State.CANCELLED, now_ms, f"replaced by {id_}")
+            _advance(uow, earlier, [Step(State.CANCELLED, now_ms, f"replaced by {id_}")])
         else:
             uow.commands.stop_sending(earlier.id)
     row = CommandRow(
@@ -119,16 +148,25 @@ def issue_in(
         state_0=register.state_0,
         state_1=register.state_1,
         value=value,
-        state=State.PENDING,
+        state=State.SENT if at_once else State.PENDING,
         issued_by=issued_by[:200],
         rule_id=rule_id,
         reason=reason[:2000],
         issued_at=now_ms,
         expires_at=now_ms + ttl_s * 1000,
-        send_at=now_ms,
+        send_at=now_ms + REPEAT_MS if at_once else now_ms,
+        sends=1 if at_once else 0,
     )
-    uow.commands.add(row)
+    uow.commands.add(row, _birth(row))
     return row
+
+
+def _birth(row: CommandRow) -> list[Step]:
+    """The life line of a command that was just issued."""
+    steps = [Step(State.PENDING, row.issued_at, row.reason)]
+    if row.state == State.SENT:
+        steps.append(Step(State.SENT, row.issued_at, ""))
+    return steps
 
 
 def get(store: Store, command_id: str) -> CommandView:
@@ -148,37 +186,57 @@ def cancel(store: Store, command_id: str, cancelled_by: str, now_ms: int) -> Com
     """Take back a command that was not sent yet; raises NotFound, or NotAllowed once it was."""
 
     def work(uow: UnitOfWork) -> CommandView:
-        row = uow.commands.lock(command_id)
+        row = uow.commands.lock([command_id]).get(command_id)
         if row is None:
             raise NotFound(f"there is no command {command_id[:40]}")
         if not may_follow(State(row.state), State.CANCELLED):
             raise NotAllowed(f"the command is {row.state} and cannot be cancelled any more")
-        _advance(uow, row, State.CANCELLED, now_ms, f"by {cancelled_by}")
+        _advance(uow, row, [Step(State.CANCELLED, now_ms, f"by {cancelled_by}")])
         return _get(uow, command_id)
 
     return store.run(work)
 
 
-def record_result(uow: UnitOfWork, gateway_id: int, report: CommandReport, at_ms: int) -> None:
-    """Take a gateway's report of a command of its own, said at ``at_ms``.
+def record_results(uow: UnitOfWork, said: Sequence[Told]) -> None:
+    """Take gateways' reports of commands of their own, in the order given.
 
     What the life cycle does not allow, and what names no command of this gateway, is logged and
     ignored; the same report again is ignored without a word.
     """
-    row = uow.commands.lock(report.id)
-    if row is None or row.gateway_id != gateway_id:
-        events.warning("report of command %s, which is not known here: ignored", report.id)
+    if not said:
         return
-    if report.state not in REPORTED:
-        events.warning("command %s: state %r is not one to report", report.id, report.state)
-        return
-    state, following = State(row.state), State(report.state)
-    if following is state:
-        return
-    if not may_follow(state, following):
-        events.warning("command %s: %s after %s: ignored", report.id, following, state)
-        return
-    _advance(uow, row, following, at_ms, report.detail, readback=report.value)
+    rows = uow.commands.lock(sorted({one.report.id for one in said}))
+    of_command: dict[str, list[Told]] = {}
+    for one in said:
+        row = rows.get(one.report.id)
+        if row is None or row.gateway_id != one.gateway_id:
+            events.warning("report of command %s, which is not known here: ignored", one.report.id)
+        else:
+            of_command.setdefault(row.id, []).append(one)
+    for id_, reports in of_command.items():
+        _follow(uow, rows[id_], reports)
+
+
+def _follow(uow: UnitOfWork, row: CommandRow, said: Sequence[Told]) -> None:
+    """Lead the command through what is reported of it."""
+    state, readback = State(row.state), None
+    steps: list[Step] = []
+    for one in said:
+        report = one.report
+        if report.state not in REPORTED:
+            events.warning("command %s: state %r is not one to report", report.id, report.state)
+            continue
+        following = State(report.state)
+        if following is state:
+            continue
+        if not may_follow(state, following):
+            events.warning("command %s: %s after %s: ignored", report.id, following, state)
+            continue
+        state = following
+        readback = report.value if report.value is not None else readback
+        steps.append(Step(state, one.at_ms, report.detail))
+    if steps:
+        _advance(uow, row, steps, readback=readback)
 
 
 def claim_due(store: Store, now_ms: int) -> list[Publication]:
@@ -201,7 +259,7 @@ def expire_due(store: Store, now_ms: int) -> int:
         for row in rows:
             following = at_deadline(State(row.state))
             if following is not None:
-                _advance(uow, row, following, now_ms, "no result in time")
+                _advance(uow, row, [Step(following, now_ms, "no result in time")])
         return len(rows)
 
     return store.run(work)
@@ -214,18 +272,13 @@ def anything_to_do(store: Store, now_ms: int) -> bool:
 
 
 def _advance(
-    uow: UnitOfWork,
-    row: CommandRow,
-    state: State,
-    at_ms: int,
-    detail: str,
-    *,
-    readback: int | None = None,
+    uow: UnitOfWork, row: CommandRow, steps: Sequence[Step], *, readback: int | None = None
 ) -> None:
-    uow.commands.change(row, state, at_ms, detail, readback=readback, final=state in FINAL)
-    if row.rule_id is not None and state in NOT_DONE:
+    last = steps[-1]
+    uow.commands.change(row, steps, readback=readback, final=last.state in FINAL)
+    if row.rule_id is not None and last.state in NOT_DONE:
         # Not before its expiry: an output that refuses at once would be ordered at every reading.
-        uow.rules.retry_output(row.rule_id, row.value, row.expires_at, at_ms)
+        uow.rules.retry_output(row.rule_id, row.value, row.expires_at, last.at)
 
 
 def _publication(row: CommandRow) -> Publication:
@@ -255,7 +308,7 @@ def _views(uow: UnitOfWork, rows: Sequence[CommandRow]) -> list[CommandView]:
     return [_view(row, steps[row.id]) for row in rows]
 
 
-def _view(row: CommandRow, steps: Sequence[StepRow]) -> CommandView:
+def _view(row: CommandRow, steps: Sequence[Step | StepRow]) -> CommandView:
     names = (row.state_0, row.state_1)
     wanted = names[row.value] if row.value in (0, 1) else None
     return CommandView(

@@ -102,6 +102,7 @@ class JournalWriter:
         self._readings: list[ReadingRow] = []
         self._events: list[EventRow] = []
         self._rejected: list[RejectedRow] = []
+        self._reports: list[commands.Told] = []
         self.seen: list[Seen] = []
         self.committed = 0
         self.duplicates = 0
@@ -153,6 +154,7 @@ class JournalWriter:
         uow = self._uow
         if self._readings:
             uow.readings.add(self._readings, self._now_ms)
+        commands.record_results(uow, self._reports)
         uow.events.add(self._events)
         uow.ledger.reject(self._rejected)
         for book in books:
@@ -184,7 +186,7 @@ class JournalWriter:
                 self._take_event(book, entry.seq, entry.body)
             case CommandReport():
                 at = entry.body.at if plausible(entry.body.at, self._now_ms) else self._now_ms
-                commands.record_result(self._uow, book.row.gateway_id, entry.body, at)
+                self._reports.append(commands.Told(book.row.gateway_id, entry.body, at))
             case None:
                 raise Undecodable(entry.reason)
         return ""

@@ -9,15 +9,13 @@ from sqlalchemy import (
     Connection,
     ScalarSelect,
     Select,
-    func,
     insert,
-    literal,
     or_,
     select,
     update,
 )
 
-from cloud.domain.lifecycle import GRACE_MS, State
+from cloud.domain.lifecycle import GRACE_MS, STEP_NUMBERS, State
 from cloud.storage.tables import command, command_step, device, gateway, register
 
 DETAIL = 2000
@@ -48,6 +46,13 @@ class CommandRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    state: State
+    at: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepRow:
     command_id: str
     n: int
@@ -56,7 +61,7 @@ class StepRow:
     detail: str
 
 
-def _rows() -> Select[*tuple[Any, ...]]:
+def _build_rows() -> Select[*tuple[Any, ...]]:
     """Whole commands. What other tables say comes by subqueries: a lock on the rows found is one
     on the commands alone, not on their gateways and registers."""
     of_register = register.c.id == command.c.register_id
@@ -89,14 +94,17 @@ def _one(query: Select[Any]) -> ScalarSelect[Any]:
     return query.correlate(command).scalar_subquery()
 
 
+_ROWS = _build_rows()
+
+
 class Commands:
     """Commands in the database."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, row: CommandRow) -> None:
-        """A new command."""
+    def add(self, row: CommandRow, steps: Sequence[Step]) -> None:
+        """A new command, and its life so far."""
         self._connection.execute(
             insert(command).values(
                 id=row.id,
@@ -110,22 +118,19 @@ class Commands:
                 issued_at=row.issued_at,
                 expires_at=row.expires_at,
                 send_at=row.send_at,
+                sends=row.sends,
             )
         )
-        self._connection.execute(
-            insert(command_step).values(
-                command_id=row.id, n=1, state=row.state, at=row.issued_at, detail=row.reason
-            )
-        )
+        self._add_steps(row.id, steps)
 
     def get(self, id_: str) -> CommandRow | None:
         """The command with this id."""
-        row = self._connection.execute(_rows().where(command.c.id == id_)).first()
+        row = self._connection.execute(_ROWS.where(command.c.id == id_)).first()
         return CommandRow(*row) if row else None
 
     def recent(self, register_id: int | None, limit: int) -> list[CommandRow]:
         """The newest commands, of one register or of all, newest first."""
-        query = _rows().order_by(command.c.issued_at.desc(), command.c.id.desc()).limit(limit)
+        query = _ROWS.order_by(command.c.issued_at.desc(), command.c.id.desc()).limit(limit)
         if register_id is not None:
             query = query.where(command.c.register_id == register_id)
         return [CommandRow(*row) for row in self._connection.execute(query)]
@@ -145,21 +150,20 @@ class Commands:
         )
         return [StepRow(*row) for row in rows]
 
-    def lock(self, id_: str) -> CommandRow | None:
-        """The command, locked until the transaction ends."""
-        return next(iter(self._locked(_rows().where(command.c.id == id_))), None)
+    def lock(self, ids: Sequence[str]) -> dict[str, CommandRow]:
+        """Those of the commands that there are, locked until the transaction ends."""
+        return {row.id: row for row in self._locked(_ROWS.where(command.c.id.in_(ids)))}
 
     def lock_open(self, register_id: int) -> list[CommandRow]:
         """The commands to this register that are still to be sent, or sent again; locked."""
         return self._locked(
-            _rows().where(command.c.register_id == register_id, command.c.send_at.is_not(None))
+            _ROWS.where(command.c.register_id == register_id, command.c.send_at.is_not(None))
         )
 
     def claim_due(self, now_ms: int, limit: int) -> list[CommandRow]:
         """Commands to publish now, oldest first; locked, leaving out what another worker has."""
         return self._locked(
-            _rows()
-            .where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
+            _ROWS.where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
             .order_by(command.c.send_at)
             .limit(limit),
             skip=True,
@@ -167,7 +171,7 @@ class Commands:
 
     def claim_overdue(self, now_ms: int, limit: int) -> list[CommandRow]:
         """Commands whose time is over without a result; locked as by ``claim_due``."""
-        return self._locked(_rows().where(_overdue(now_ms)).limit(limit), skip=True)
+        return self._locked(_ROWS.where(_overdue(now_ms)).limit(limit), skip=True)
 
     def anything_to_do(self, now_ms: int) -> bool:
         """Whether ``claim_due`` or ``claim_overdue`` would find something."""
@@ -184,22 +188,24 @@ class Commands:
     def change(
         self,
         row: CommandRow,
-        state: State,
-        at: int,
-        detail: str,
+        steps: Sequence[Step],
         *,
-        send_at: int | None = None,
         readback: int | None = None,
         final: bool = False,
     ) -> None:
-        """The command goes to ``state``: its row, and one more step of its life line."""
-        values: dict[str, object] = {"state": state, "send_at": send_at, "detail": detail[:DETAIL]}
+        """The command takes ``steps``, at least one, and is not published any more."""
+        last = steps[-1]
+        values: dict[str, object] = {
+            "state": last.state,
+            "send_at": None,
+            "detail": last.detail[:DETAIL],
+        }
         if readback is not None:
             values["readback"] = readback
         if final:
-            values["done_at"] = at
+            values["done_at"] = last.at
         self._connection.execute(update(command).where(command.c.id == row.id).values(**values))
-        self._add_step(row.id, state, at, detail)
+        self._add_steps(row.id, steps)
 
     def sent(self, rows: Sequence[CommandRow], at: int, send_again_at: int) -> None:
         """The commands, pending or sent before, are published, and again at ``send_again_at``."""
@@ -210,18 +216,20 @@ class Commands:
         )
         for row in rows:
             if row.state != State.SENT:
-                self._add_step(row.id, State.SENT, at, "")
+                self._add_steps(row.id, [Step(State.SENT, at, "")])
 
-    def _add_step(self, id_: str, state: State, at: int, detail: str) -> None:
-        step = select(
-            literal(id_),
-            func.coalesce(func.max(command_step.c.n), 0) + 1,
-            literal(state.value),
-            literal(at),
-            literal(detail[:DETAIL]),
-        ).where(command_step.c.command_id == id_)
-        columns = ["command_id", "n", "state", "at", "detail"]
-        self._connection.execute(insert(command_step).from_select(columns, step))
+    def _add_steps(self, id_: str, steps: Sequence[Step]) -> None:
+        rows = [
+            {
+                "command_id": id_,
+                "n": STEP_NUMBERS[step.state],
+                "state": step.state,
+                "at": step.at,
+                "detail": step.detail[:DETAIL],
+            }
+            for step in steps
+        ]
+        self._connection.execute(insert(command_step), rows)
 
     def stop_sending(self, id_: str) -> None:
         """The command is not published again."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
+from typing import TypeVarTuple
 
 from cloud.services import commands
 from cloud.services.commands import Publication
@@ -15,6 +17,8 @@ LOOK_EVERY_S = 0.25
 """How late a command may be seen that another process issued."""
 
 PAUSE_S = 1.0
+LATER = "a command did not reach the broker, and goes again: %s"
+Given = TypeVarTuple("Given")
 
 
 class DispatchWorker:
@@ -24,6 +28,7 @@ class DispatchWorker:
         self._store = store
         self._clock = clock
         self._wake = asyncio.Event()
+        self._handed: asyncio.Queue[Publication] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.session = MqttSession(
             mqtt,
@@ -34,11 +39,26 @@ class DispatchWorker:
             on_connect=self._look_now,
         )
 
+    @property
+    def ready(self) -> bool:
+        """Whether what is handed to ``send`` now goes out at once."""
+        return self.session.connected
+
+    def send(self, publication: Publication) -> None:
+        """Publish a command that is marked as sent. From any thread.
+
+        Should it not reach the broker, it goes again when it is due again.
+        """
+        self._call(self._handed.put_nowait, publication)
+
     def wake(self) -> None:
         """There may be something to send. From any thread, at any time."""
+        self._call(self._wake.set)
+
+    def _call(self, call: Callable[[*Given], None], *given: *Given) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._wake.set)
+            loop.call_soon_threadsafe(call, *given)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -46,6 +66,15 @@ class DispatchWorker:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.session.run())
             tasks.create_task(self._work())
+            tasks.create_task(self._pass_on())
+
+    async def _pass_on(self) -> None:
+        while True:
+            publication = await self._handed.get()
+            try:
+                await self.session.publish(publication.topic, publication.payload)
+            except Unreachable as error:
+                events.warning(LATER, error)
 
     async def _work(self) -> None:
         troubled = woken = False
@@ -57,7 +86,7 @@ class DispatchWorker:
                 troubled = False
                 woken = await self._rest()
             except Unreachable as error:
-                events.warning("a command did not reach the broker, and goes again: %s", error)
+                events.warning(LATER, error)
             except Retryable as error:
                 if not troubled:
                     events.warning("dispatch waits: %s", error)

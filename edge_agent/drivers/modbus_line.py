@@ -117,7 +117,8 @@ class ModbusLine:
         try:
             for _ in range(DRAINS):
                 self._heard.clear()
-                await asyncio.wait_for(self._heard.wait(), self._quiet_s)
+                async with asyncio.timeout(self._quiet_s):
+                    await self._heard.wait()
         except TimeoutError:
             self._suspicious = False
         finally:

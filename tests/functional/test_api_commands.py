@@ -11,7 +11,10 @@ from cloud.services import accounts, commands
 from cloud.services.store import Store
 from cloud.services.views import Role
 from common.clock import ManualClock
+from common.messages.downlink import Command
+from common.messages.envelope import decode
 from common.registers import Kind
+from tests.harness.dispatch import KeepingDispatcher
 from tests.harness.masterdata import MasterData
 
 NOW = 1_790_000_000_000
@@ -20,15 +23,15 @@ SignIn = Callable[[Role], TestClient]
 
 
 @pytest.fixture
-def woken() -> list[str]:
-    """Grows when the dispatcher is woken."""
-    return []
+def dispatcher() -> KeepingDispatcher:
+    """Who publishes."""
+    return KeepingDispatcher()
 
 
 @pytest.fixture
-def sign_in(sqlite_store: Store, woken: list[str]) -> SignIn:
+def sign_in(sqlite_store: Store, dispatcher: KeepingDispatcher) -> SignIn:
     """Makes a client with the token of an account of that role."""
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: woken.append("dispatch"))
+    api = create_api(sqlite_store, clock=ManualClock(NOW), dispatcher=dispatcher)
 
     def with_role(role: Role) -> TestClient:
         accounts.create(sqlite_store, role.value, "correct horse", role, NOW)
@@ -48,20 +51,21 @@ def roof(sqlite_url: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
-def test_an_operator_gives_an_order_and_the_dispatcher_is_woken(
-    sign_in: SignIn, roof: int, woken: list[str], role: Role
+def test_an_operator_gives_an_order_and_it_is_sent_at_once(
+    sign_in: SignIn, roof: int, dispatcher: KeepingDispatcher, role: Role
 ) -> None:
     client = sign_in(role)
     order = {"register_id": roof, "value": 1, "reason": "too hot", "ttl_s": 30}
     response = client.post("/api/v1/commands", json=order)
     assert response.status_code == 201
     issued = response.json()
-    assert issued["state"] == "pending"
+    assert [step["state"] for step in issued["steps"]] == ["pending", "sent"]
     assert issued["wanted"] == "open"
     assert issued["issued_by"] == role.value
     assert issued["register"] == "left"
     assert issued["expires_at"] == "2026-09-21T14:13:50Z"
-    assert woken == ["dispatch"]
+    (publication,) = dispatcher.sent
+    assert decode(publication.payload, Command).id == issued["id"]
     assert client.get(f"/api/v1/commands/{issued['id']}").json() == issued
     assert client.get("/api/v1/commands", params={"register_id": roof}).json() == [issued]
     (output,) = client.get("/api/v1/outputs").json()
@@ -71,7 +75,7 @@ def test_an_operator_gives_an_order_and_the_dispatcher_is_woken(
 
 
 def test_a_viewer_gives_no_orders(
-    sign_in: SignIn, sqlite_store: Store, roof: int, woken: list[str]
+    sign_in: SignIn, sqlite_store: Store, roof: int, dispatcher: KeepingDispatcher
 ) -> None:
     client = sign_in(Role.VIEWER)
     pending = commands.issue(
@@ -83,11 +87,14 @@ def test_a_viewer_gives_no_orders(
     ]
     assert [answer.status_code for answer in answers] == [403, 403]
     assert answers[0].headers["content-type"] == "application/problem+json"
-    assert woken == []
+    assert dispatcher.sent == []
     assert [one.state for one in commands.recent(sqlite_store)] == ["pending"]
 
 
-def test_a_command_is_cancelled_once(sign_in: SignIn, roof: int) -> None:
+def test_a_command_is_cancelled_once(
+    sign_in: SignIn, roof: int, dispatcher: KeepingDispatcher
+) -> None:
+    dispatcher.ready = False
     client = sign_in(Role.OPERATOR)
     issued = client.post("/api/v1/commands", json={"register_id": roof, "value": 0}).json()
     cancelled = client.post(f"/api/v1/commands/{issued['id']}/cancel")
@@ -113,10 +120,10 @@ def test_a_command_is_cancelled_once(sign_in: SignIn, roof: int) -> None:
     ],
 )
 def test_an_order_that_is_not_exact_is_refused(
-    sign_in: SignIn, roof: int, woken: list[str], order: dict[str, object]
+    sign_in: SignIn, roof: int, dispatcher: KeepingDispatcher, order: dict[str, object]
 ) -> None:
     assert sign_in(Role.OPERATOR).post("/api/v1/commands", json=order).status_code == 422
-    assert woken == []
+    assert dispatcher.sent == []
 
 
 def test_what_is_no_output_takes_no_order(sign_in: SignIn, sqlite_url: str, roof: int) -> None:

@@ -41,7 +41,7 @@ ROUTES = {
 
 @pytest.fixture
 def document(sqlite_store: Store) -> dict[str, Any]:
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    api = create_api(sqlite_store, clock=ManualClock(NOW))
     found: dict[str, Any] = api.openapi()
     return found
 
@@ -118,7 +118,7 @@ def test_metrics_need_a_token_unless_asked_from_this_machine(
     data.add_stream(gateway, [(1, 5), (8, 9)])
     data.close()
     metrics.readings_stored.add(3)
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    api = create_api(sqlite_store, clock=ManualClock(NOW))
 
     local = TestClient(api, client=("127.0.0.1", 5000)).get("/metrics")
     assert local.status_code == 200
@@ -140,6 +140,6 @@ def test_metrics_need_a_token_unless_asked_from_this_machine(
 
 
 def test_alive_needs_nothing(sqlite_store: Store) -> None:
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    api = create_api(sqlite_store, clock=ManualClock(NOW))
     answer = TestClient(api).get("/healthz")
     assert (answer.status_code, answer.text) == (200, "alive\n")

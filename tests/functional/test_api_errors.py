@@ -26,7 +26,7 @@ def token(sqlite_store: Store) -> str:
 
 @pytest.fixture
 def client(sqlite_store: Store, token: str) -> Iterator[TestClient]:
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    api = create_api(sqlite_store, clock=ManualClock(NOW))
     headers = {"Authorization": f"Bearer {token}"}
     with TestClient(api, headers=headers, raise_server_exceptions=False) as opened:
         yield opened
@@ -178,7 +178,7 @@ def test_ready_means_database_and_every_check(sqlite_store: Store) -> None:
         if not broker_is_there:
             raise Unreachable("no connection to the MQTT broker")
 
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None, checks=[check_broker])
+    api = create_api(sqlite_store, clock=ManualClock(NOW), checks=[check_broker])
     with TestClient(api) as client:
         assert client.get("/readyz").status_code == 200
         broker_is_there = False
@@ -190,7 +190,7 @@ def test_a_fault_of_ours_is_500_without_a_traceback(sqlite_store: Store) -> None
     def check() -> None:
         raise ZeroDivisionError("secret")
 
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None, checks=[check])
+    api = create_api(sqlite_store, clock=ManualClock(NOW), checks=[check])
     with TestClient(api, raise_server_exceptions=False) as client:
         response = client.get("/readyz")
     assert response.status_code == 500

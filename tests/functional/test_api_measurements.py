@@ -31,7 +31,7 @@ def client(sqlite_store: Store) -> Iterator[TestClient]:
     """A client with a viewer's token."""
     accounts.create(sqlite_store, "ana", "correct horse", Role.VIEWER, NOW)
     token = accounts.create_token(sqlite_store, "ana", "test", NOW, None)
-    api = create_api(sqlite_store, clock=ManualClock(NOW), wake=lambda: None)
+    api = create_api(sqlite_store, clock=ManualClock(NOW))
     with TestClient(api, headers={"Authorization": f"Bearer {token}"}) as opened:
         yield opened
 

@@ -37,7 +37,6 @@ def serve(url: str, port: int, folder: Path) -> None:
         app,
         Store(url),
         clock=SystemClock(),
-        wake=lambda: None,
         storage_secret="secret of a test",
         sessions=folder,
     )

@@ -23,6 +23,7 @@ from cloud.services.store import Store
 from cloud.services.views import Role
 from common.clock import ManualClock
 from common.registers import Kind, Medium
+from tests.harness.dispatch import KeepingDispatcher
 from tests.harness.masterdata import MasterData
 
 NOW = 1_790_000_000_000
@@ -41,12 +42,12 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A person in front of the dashboard, the clock on the wall, and who was woken."""
+    """A person in front of the dashboard, the clock on the wall, and who publishes."""
 
     user: User
     store: Store
     clock: ManualClock
-    woken: list[str]
+    dispatcher: KeepingDispatcher
 
     async def try_to_sign_in(self, name: str, password: str, path: str = "/") -> None:
         await self.user.open(path)
@@ -88,14 +89,14 @@ def site(data: MasterData) -> Site:
 async def visit(sqlite_store: Store, tmp_path: Path) -> AsyncIterator[Visit]:
     ours = {name: module for name, module in sys.modules.items() if name.startswith("cloud")}
     clock, app = ManualClock(NOW), FastAPI()
-    woken: list[str] = []
+    dispatcher = KeepingDispatcher()
     with nicegui_reset_globals(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("NICEGUI_USER_SIMULATION", "true")
         dashboard.mount(
             app,
             sqlite_store,
             clock=clock,
-            wake=lambda: woken.append("dispatch"),
+            dispatcher=dispatcher,
             storage_secret="secret of a test",
             sessions=tmp_path / "sessions",
         )
@@ -105,7 +106,7 @@ async def visit(sqlite_store: Store, tmp_path: Path) -> AsyncIterator[Visit]:
                 app.router.lifespan_context(app),
                 httpx.AsyncClient(transport=transport, base_url="http://test") as client,
             ):
-                yield Visit(User(client), sqlite_store, clock, woken)
+                yield Visit(User(client), sqlite_store, clock, dispatcher)
         finally:
             ui.navigate, ui.notify, ui.download = Navigate(), notify, download
     sys.modules.update(ours)  # the reset above unloads the modules of pages
@@ -203,8 +204,8 @@ async def test_an_operator_opens_the_roof_by_a_command_that_is_followed(
     user.find("confirm").click()
     await user.should_see(marker="command-state", retries=PATIENCE)
     (command,) = commands.recent(sqlite_store, site.roof)
-    assert (command.value, command.state, command.issued_by) == (1, "pending", "operator")
-    assert visit.woken == ["dispatch"]
+    assert (command.value, command.state, command.issued_by) == (1, "sent", "operator")
+    assert len(visit.dispatcher.sent) == 1
     await user.should_see("closed")  # the state is what was read back, not what was ordered
 
 
@@ -226,7 +227,7 @@ async def test_an_account_that_was_disabled_meanwhile_switches_nothing(
     user.find("confirm").click()
     await user.should_see("Your account may no longer switch.", retries=PATIENCE)
     assert commands.recent(sqlite_store, site.roof) == []
-    assert visit.woken == []
+    assert visit.dispatcher.sent == []
 
 
 async def test_a_closed_page_is_looked_at_no_more(visit: Visit, site: Site) -> None:

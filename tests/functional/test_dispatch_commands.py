@@ -9,10 +9,12 @@ from cloud.services import commands
 from cloud.services.ingest import ingest
 from cloud.services.views import CommandView
 from cloud.storage.unit_of_work import Store
+from common.clock import to_datetime
 from common.errors import NotAllowed, NotFound
 from common.messages.downlink import Command
 from common.messages.envelope import decode
 from common.messages.uplink import CommandReport
+from tests.harness.dispatch import KeepingDispatcher
 from tests.harness.says import NOW, Gateway, catalog
 from tests.harness.tables import rows_of
 
@@ -25,9 +27,17 @@ def registers(store: Store) -> dict[str, int]:
     return dict(rows_of(store, "SELECT key, id FROM register"))
 
 
-def issue(store: Store, register_id: int, value: int = 1, *, ttl_s: int = 60) -> CommandView:
+def issue(
+    store: Store,
+    register_id: int,
+    value: int = 1,
+    *,
+    ttl_s: int = 60,
+    dispatcher: KeepingDispatcher | None = None,
+) -> CommandView:
     return commands.issue(
         store,
+        dispatcher,
         register_id=register_id,
         value=value,
         issued_by="anna",
@@ -41,7 +51,7 @@ def report(store: Store, command_id: str, state: str, at: int, value: int | None
     """As if the gateway's journal had brought it."""
     gateway_id = rows_of(store, "SELECT id FROM gateway")[0][0]
     told = CommandReport(at, command_id, state, value)
-    store.run(lambda uow: commands.record_result(uow, gateway_id, told, at))
+    store.run(lambda uow: commands.record_results(uow, [commands.Told(gateway_id, told, at)]))
 
 
 def test_a_command_is_an_absolute_set_with_an_expiry(
@@ -56,6 +66,46 @@ def test_a_command_is_an_absolute_set_with_an_expiry(
     sent = commands.get(store, issued.id)
     assert [step.state for step in sent.steps] == ["pending", "sent"]
     assert (sent.issued_by, sent.reason, sent.wanted) == ("anna", "rain", "open")
+
+
+def test_a_dispatcher_that_is_ready_sends_at_once_and_again_until_it_is_heard(
+    store: Store, registers: dict[str, int]
+) -> None:
+    """Were it lost between the commit and the broker, it goes again when it is due."""
+    dispatcher = KeepingDispatcher()
+    issued = issue(store, registers["roof"], dispatcher=dispatcher)
+    assert [step.state for step in issued.steps] == ["pending", "sent"]
+    assert commands.get(store, issued.id) == issued
+    assert commands.claim_due(store, NOW + commands.REPEAT_MS - 1) == []
+    assert commands.claim_due(store, NOW + commands.REPEAT_MS) == dispatcher.sent
+    away = KeepingDispatcher(ready=False)
+    waiting = issue(store, registers["roof"], dispatcher=away)
+    assert (waiting.state, away.sent) == ("pending", [])
+    assert len(commands.claim_due(store, NOW)) == 1
+
+
+def test_reports_that_come_together_are_followed_in_their_order(
+    store: Store, registers: dict[str, int]
+) -> None:
+    issued = issue(store, registers["roof"])
+    [(gateway_id,)] = rows_of(store, "SELECT id FROM gateway")
+    said = [
+        commands.Told(gateway_id, CommandReport(at, issued.id, state, value, detail), at)
+        for at, state, value, detail in [
+            (NOW + 1, "accepted", None, ""),
+            (NOW + 2, "accepted", None, "said twice"),
+            (NOW + 3, "pending", None, "not one to report"),
+            (NOW + 4, "succeeded", 1, "read back"),
+            (NOW + 5, "failed", 0, "too late"),
+        ]
+    ]
+    said.append(commands.Told(gateway_id + 1, CommandReport(NOW, issued.id, "failed"), NOW))
+    said.append(commands.Told(gateway_id, CommandReport(NOW, "0" * 32, "failed"), NOW))
+    store.run(lambda uow: commands.record_results(uow, said))
+    done = commands.get(store, issued.id)
+    assert [step.state for step in done.steps] == ["pending", "accepted", "succeeded"]
+    assert (done.state, done.readback, done.detail) == ("succeeded", 1, "read back")
+    assert done.done_at == to_datetime(NOW + 4)
 
 
 def test_what_may_not_be_set_is_refused(store: Store, registers: dict[str, int]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cloud.services import commands
+from cloud.services.commands import Publication
 from cloud.services.ingest import ingest
 from cloud.storage.unit_of_work import Store
 from cloud.workers.dispatch import DispatchWorker
@@ -51,6 +52,20 @@ async def test_a_command_waits_for_the_broker_and_is_not_called_sent_before(
     steps = commands.get(sqlite_store, command_id).steps
     assert [step.state for step in steps] == ["pending", "sent"]
     assert steps[1].at >= back_at
+
+
+async def test_what_it_is_handed_goes_out_though_nothing_is_due(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    with Mosquitto(tmp_path) as broker:
+        dispatch = DispatchWorker(sqlite_store, broker.settings, SystemClock())
+        site = GatewayEnd(broker.settings, "gw-1")
+        assert not dispatch.ready
+        async with running(dispatch.run(), site.session.run()):
+            await connected(dispatch.session, site.session)
+            await in_time(lambda: dispatch.ready)
+            dispatch.send(Publication("inmetter/v1/gw-1/down/command", b"at once"))
+            assert await site.hear("command") == b"at once"
 
 
 async def test_a_command_expires_though_the_broker_is_away(

@@ -1,8 +1,10 @@
 """The one MQTT connection, over a real broker and a line that does what lines do."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
+import aiomqtt
 import msgspec
 import pytest
 
@@ -53,3 +55,35 @@ async def test_a_publish_that_is_given_up_is_given_up_by_its_caller_only(tmp_pat
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             assert session.connected
+
+
+@pytest.mark.parametrize("call", ["subscribe", "publish"])
+async def test_a_cancellation_that_the_client_library_swallows_is_heeded(
+    tmp_path: Path, call: str
+) -> None:
+    """As ``asyncio.wait_for`` does when the answer comes in the same turn (cpython#86296)."""
+    swallowed = asyncio.Event()
+
+    async def swallow(*_args: object, **_kwargs: object) -> None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        swallowed.set()
+
+    with Mosquitto(tmp_path) as broker, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiomqtt.Client, call, swallow)
+        session = MqttSession(
+            broker.settings, "s", clock=SystemClock(), subscriptions=["a"], on_message=ignore
+        )
+        serving = asyncio.ensure_future(session.run())
+        task = serving
+        if call == "publish":
+            await connected(session)
+            task = asyncio.ensure_future(session.publish("a", b""))
+        await asyncio.wait([task], timeout=5)
+        assert swallowed.is_set()
+        assert task.cancelled()
+        serving.cancel()
+        await asyncio.wait([serving])

@@ -8,6 +8,7 @@ from cloud.domain.lifecycle import (
     FINAL,
     OPEN,
     REPORTED,
+    STEP_NUMBERS,
     TRANSITIONS,
     State,
     at_deadline,
@@ -80,3 +81,9 @@ def test_the_diagram_shows_every_transition() -> None:
     assert {(a, b) for a, _, b in arrows} == {
         (state, following) for state, after in TRANSITIONS.items() for following in after
     }
+
+
+def test_what_may_follow_has_a_later_place_in_the_life_line() -> None:
+    assert STEP_NUMBERS.keys() == set(State)
+    for state, following in TRANSITIONS.items():
+        assert all(STEP_NUMBERS[one] > STEP_NUMBERS[state] for one in following), state

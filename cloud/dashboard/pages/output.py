@@ -11,16 +11,17 @@ from cloud.dashboard.live import Live, Snapshot, Watch
 from cloud.dashboard.output_card import rule_line, rule_of
 from cloud.dashboard.problems import told
 from cloud.dashboard.shell import BUILD_S, card, frame
-from cloud.dashboard.switch import Switch, Wake
+from cloud.dashboard.switch import Switch
 from cloud.dashboard.widgets import Age, Pill, Text, box, empty, named, restyle, svg
 from cloud.services import commands, outputs, rules
+from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from cloud.services.views import CommandView, OutputView, Role
 from common.clock import Clock
 
 
-def register(store: Store, live: Live, clock: Clock, wake: Wake) -> None:
-    """Put the page at ``/outputs/{id}``; ``wake`` is called after a command was ordered."""
+def register(store: Store, live: Live, clock: Clock, dispatcher: Dispatcher | None) -> None:
+    """Put the page at ``/outputs/{id}``; ``dispatcher`` publishes what is ordered."""
 
     @ui.page("/outputs/{register_id}", response_timeout=BUILD_S)
     @told(clock)
@@ -37,7 +38,9 @@ def register(store: Store, live: Live, clock: Clock, wake: Wake) -> None:
             with page.side:
                 online = Pill()
             with box("output-page"):
-                switch = Switch(store, live, clock, wake, output) if _may(page.person) else None
+                switch = None
+                if _may(page.person):
+                    switch = Switch(store, live, clock, dispatcher, output)
                 standing = _Standing(output, switch)
                 with box("side"):
                     with card("Rule"), box("card-body"):
