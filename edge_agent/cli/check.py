@@ -1,5 +1,6 @@
 """``inmetter-edge check``: is this configuration right, and what does it say?"""
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from common.clock import SystemClock
@@ -8,8 +9,13 @@ from edge_agent.config import C11Settings, Config, DeviceSettings, MbusSettings,
 from edge_agent.devices import Devices
 
 
-def check(path: Path) -> int:
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+
+
+def run(arguments: Namespace) -> int:
     """Print the devices; 0 when all is right. Raises ConfigError with every problem found."""
+    path: Path = arguments.config
     config = load(path)
     devices = Devices(config, SystemClock())
     gateway = config.settings.gateway

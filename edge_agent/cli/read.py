@@ -1,6 +1,7 @@
 """``inmetter-edge read``: does each device answer, and what does it say? For the installer."""
 
 import asyncio
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,24 @@ class FirstRecord:
         raise Unreachable("only reading: nothing is stored")
 
 
-def read(path: Path, device: str | None, wait_s: float, *, as_json: bool) -> int:
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+    parser.add_argument("device", nargs="?", help="the key of one device")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="seconds to wait for a module that connects to us (30)",
+    )
+
+
+def run(arguments: Namespace) -> int:
     """Print a table or JSON; 0 when every device gave readings, else 1. Raises ConfigError."""
-    config = load(path)
-    outcomes = asyncio.run(_read(config, device, wait_s, SystemClock()))
-    print(_json(outcomes) if as_json else _table(outcomes))
+    config = load(arguments.config)
+    outcomes = asyncio.run(_read(config, arguments.device, arguments.wait, SystemClock()))
+    print(_json(outcomes) if arguments.json else _table(outcomes))
     return 1 if any(outcome.error for outcome in outcomes) else 0
 
 
@@ -158,3 +172,10 @@ def _pairs(outcome: Outcome) -> list[tuple[Register, Measured]]:
     registers = {register.key: register for register in outcome.device.registers}
     measured = outcome.sample.measured if outcome.sample else ()
     return [(registers[one.key], one) for one in measured if one.key in registers]
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86400:
+        raise ValueError(text)
+    return seconds

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from common import logs
@@ -11,10 +12,16 @@ from edge_agent.app import build
 from edge_agent.config import Config, load
 
 
-def run(path: Path, log_level: str) -> int:
+def add_arguments(parser: ArgumentParser) -> None:
+    levels = ["DEBUG", "INFO", "WARNING", "ERROR"]
+    parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+    parser.add_argument("--log-level", default="INFO", choices=levels)
+
+
+def run(arguments: Namespace) -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean stop. Raises InMetterError."""
-    logs.configure(log_level)
-    asyncio.run(_run(load(path)))
+    logs.configure(arguments.log_level)
+    asyncio.run(_run(load(arguments.config)))
     return 0
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from common.clock import SystemClock
 from common.registers import Medium
+from edge_agent.__main__ import main
 from edge_agent.drivers.base import Order
 from edge_agent.drivers.c11do1eth import C11Module, Output
 from edge_agent.drivers.line import Line
@@ -23,7 +24,6 @@ from edge_agent.drivers.modbus_line import ModbusLine
 from edge_agent.profiles.mbus import load_profile as load_mbus_profile
 from edge_agent.profiles.modbus import load_profile
 from edge_agent.protocols.c11do1eth import Rec
-from edge_agent.simulators.__main__ import main
 from edge_agent.simulators.scenario import load_site
 from edge_agent.simulators.truth import SiteTruth, read_truth
 from tests.contract.c11do1eth_site import MemorySink, serving
@@ -81,7 +81,7 @@ class Running:
 async def simulating(scenario: Path) -> AsyncIterator[Running]:
     truth = scenario.with_name("truth.json")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge_agent.simulators", str(scenario), "--truth", str(truth)),
+        *(sys.executable, "-m", "edge_agent", "simulate", str(scenario), "--truth", str(truth)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -197,7 +197,7 @@ def test_a_mistake_in_the_scenario_ends_with_2_and_names_it(
 ) -> None:
     path = write_scenario(tmp_path, 9750)
     path.write_text(path.read_text().replace("pace = 60", "pace = 61"))
-    assert main([str(path)]) == 2
+    assert main(["simulate", str(path)]) == 2
     assert capsys.readouterr().err == (f"{path}: source[2].pace: expected a divisor of 3600000\n")
 
 
@@ -208,5 +208,5 @@ def test_a_port_that_is_taken_ends_with_1(tmp_path: Path) -> None:
         path = write_scenario(tmp_path, 9750)
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         path.write_text(path.read_text().replace("127.0.0.1:0", taken, 1))
-        assert main([str(path)]) == 1
+        assert main(["simulate", str(path)]) == 1
     assert not (tmp_path / "gas.json").exists()

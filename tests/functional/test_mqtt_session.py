@@ -69,7 +69,7 @@ async def test_a_cancellation_that_the_client_library_swallows_is_heeded(
         assert task
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)
+            await asyncio.Event().wait()
         swallowed.set()
 
     with Mosquitto(tmp_path) as broker, pytest.MonkeyPatch.context() as patch:

@@ -201,7 +201,7 @@ class SiteFiles:
         return self.directory / "truth.json"
 
     def simulator_command(self) -> list[str]:
-        program = [sys.executable, "-m", "edge_agent.simulators"]
+        program = [sys.executable, "-m", "edge_agent", "simulate"]
         return [*program, str(self.scenario), "--truth", str(self.truth_file)]
 
     def edge_command(self) -> list[str]:
