@@ -7,7 +7,7 @@ from typing import Protocol
 from cloud.domain.lifecycle import FINAL, REPORTED, State, at_deadline, may_follow
 from cloud.services.metrics import commands_issued
 from cloud.services.views import CommandView, StepView
-from cloud.storage.commands import CommandRow, Step, StepRow
+from cloud.storage.commands import CommandRow, Standing, Step, StepRow
 from cloud.storage.inventory import RegisterRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common import topics
@@ -217,7 +217,7 @@ def record_results(uow: UnitOfWork, said: Sequence[Told]) -> None:
         _follow(uow, rows[id_], reports)
 
 
-def _follow(uow: UnitOfWork, row: CommandRow, said: Sequence[Told]) -> None:
+def _follow(uow: UnitOfWork, row: Standing, said: Sequence[Told]) -> None:
     """Lead the command through what is reported of it."""
     state, readback = State(row.state), None
     steps: list[Step] = []
@@ -272,10 +272,10 @@ def anything_to_do(store: Store, now_ms: int) -> bool:
 
 
 def _advance(
-    uow: UnitOfWork, row: CommandRow, steps: Sequence[Step], *, readback: int | None = None
+    uow: UnitOfWork, row: Standing, steps: Sequence[Step], *, readback: int | None = None
 ) -> None:
     last = steps[-1]
-    uow.commands.change(row, steps, readback=readback, final=last.state in FINAL)
+    uow.commands.change(row.id, steps, readback=readback, final=last.state in FINAL)
     if row.rule_id is not None and last.state in NOT_DONE:
         # Not before its expiry: an output that refuses at once would be ordered at every reading.
         uow.rules.retry_output(row.rule_id, row.value, row.expires_at, last.at)

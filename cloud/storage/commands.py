@@ -22,6 +22,18 @@ DETAIL = 2000
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a command stands: what its life cycle needs to go on."""
+
+    id: str
+    gateway_id: int
+    value: int
+    state: str
+    rule_id: int | None
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRow:
     id: str
     gateway_id: int
@@ -95,6 +107,14 @@ def _one(query: Select[Any]) -> ScalarSelect[Any]:
 
 
 _ROWS = _build_rows()
+_STANDINGS: Select[*tuple[Any, ...]] = select(
+    command.c.id,
+    command.c.gateway_id,
+    command.c.value,
+    command.c.state,
+    command.c.rule_id,
+    command.c.expires_at,
+)
 
 
 class Commands:
@@ -150,28 +170,27 @@ class Commands:
         )
         return [StepRow(*row) for row in rows]
 
-    def lock(self, ids: Sequence[str]) -> dict[str, CommandRow]:
+    def lock(self, ids: Sequence[str]) -> dict[str, Standing]:
         """Those of the commands that there are, locked until the transaction ends."""
-        return {row.id: row for row in self._locked(_ROWS.where(command.c.id.in_(ids)))}
+        return {one.id: one for one in self._standings(command.c.id.in_(ids))}
 
-    def lock_open(self, register_id: int) -> list[CommandRow]:
+    def lock_open(self, register_id: int) -> list[Standing]:
         """The commands to this register that are still to be sent, or sent again; locked."""
-        return self._locked(
-            _ROWS.where(command.c.register_id == register_id, command.c.send_at.is_not(None))
-        )
+        return self._standings(command.c.register_id == register_id, command.c.send_at.is_not(None))
 
     def claim_due(self, now_ms: int, limit: int) -> list[CommandRow]:
         """Commands to publish now, oldest first; locked, leaving out what another worker has."""
-        return self._locked(
+        rows = self._connection.execute(
             _ROWS.where(command.c.send_at <= now_ms, command.c.expires_at > now_ms)
             .order_by(command.c.send_at)
-            .limit(limit),
-            skip=True,
+            .limit(limit)
+            .with_for_update(skip_locked=True)
         )
+        return sorted((CommandRow(*row) for row in rows), key=lambda c: (c.issued_at, c.id))
 
-    def claim_overdue(self, now_ms: int, limit: int) -> list[CommandRow]:
+    def claim_overdue(self, now_ms: int, limit: int) -> list[Standing]:
         """Commands whose time is over without a result; locked as by ``claim_due``."""
-        return self._locked(_ROWS.where(_overdue(now_ms)).limit(limit), skip=True)
+        return self._standings(_overdue(now_ms), limit=limit)
 
     def anything_to_do(self, now_ms: int) -> bool:
         """Whether ``claim_due`` or ``claim_overdue`` would find something."""
@@ -181,13 +200,15 @@ class Commands:
             for some in (due, _overdue(now_ms))
         )
 
-    def _locked(self, query: Select[*tuple[Any, ...]], *, skip: bool = False) -> list[CommandRow]:
-        rows = self._connection.execute(query.with_for_update(skip_locked=skip))
-        return sorted((CommandRow(*row) for row in rows), key=lambda c: (c.issued_at, c.id))
+    def _standings(self, *which: ColumnElement[bool], limit: int | None = None) -> list[Standing]:
+        """Locked; with a ``limit`` those that another worker has are left out."""
+        query = _STANDINGS.where(*which).with_for_update(skip_locked=limit is not None)
+        rows = self._connection.execute(query.limit(limit) if limit else query)
+        return [Standing(*row) for row in rows]
 
     def change(
         self,
-        row: CommandRow,
+        id_: str,
         steps: Sequence[Step],
         *,
         readback: int | None = None,
@@ -204,8 +225,8 @@ class Commands:
             values["readback"] = readback
         if final:
             values["done_at"] = last.at
-        self._connection.execute(update(command).where(command.c.id == row.id).values(**values))
-        self._add_steps(row.id, steps)
+        self._connection.execute(update(command).where(command.c.id == id_).values(**values))
+        self._add_steps(id_, steps)
 
     def sent(self, rows: Sequence[CommandRow], at: int, send_again_at: int) -> None:
         """The commands, pending or sent before, are published, and again at ``send_again_at``."""
