@@ -25,6 +25,9 @@ an ack."""
 UNANSWERED_CALLS = 10_000
 """Publishes that wait for their PUBACK before the client library complains."""
 
+REFUSED = 0x80
+"""Codes of a SUBACK from here on are refusals (MQTT 3.1.1, 3.9.3)."""
+
 PUBACK_WITHIN_S = 60.0
 """Behind a slow line a PUBACK takes long; a connection that is gone is noticed without it."""
 
@@ -150,29 +153,47 @@ class MqttSession:
                 patience.reschedule(0)  # the client library would not tell them
 
     def _new_client(self) -> aiomqtt.Client:
-        settings = self._settings
-        password = read_secret(Path(settings.password_file)) if settings.password_file else None
-        will = self._will() if self._will else None
-        client = aiomqtt.Client(
-            settings.host,
-            settings.port,
-            username=settings.username or None,
-            password=password,
-            identifier=self._client_id,
-            clean_session=True,
-            keepalive=settings.keepalive_s,
-            timeout=settings.keepalive_s,
-            will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
-            tls_context=(
-                ssl.create_default_context(cafile=settings.tls_ca_file)
-                if settings.tls_ca_file
-                else None
-            ),
-            max_queued_incoming_messages=QUEUED_MESSAGES,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-        client.pending_calls_threshold = UNANSWERED_CALLS  # below it, silence: a window is normal
-        return client
+        return _client(self._settings, self._client_id, self._will() if self._will else None)
+
+
+def _client(settings: MqttSettings, client_id: str, will: Will | None = None) -> aiomqtt.Client:
+    password = read_secret(Path(settings.password_file)) if settings.password_file else None
+    client = aiomqtt.Client(
+        settings.host,
+        settings.port,
+        username=settings.username or None,
+        password=password,
+        identifier=client_id,
+        clean_session=True,
+        keepalive=settings.keepalive_s,
+        timeout=settings.keepalive_s,
+        will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
+        tls_context=(
+            ssl.create_default_context(cafile=settings.tls_ca_file)
+            if settings.tls_ca_file
+            else None
+        ),
+        max_queued_incoming_messages=QUEUED_MESSAGES,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+    )
+    client.pending_calls_threshold = UNANSWERED_CALLS  # below it, silence: a window is normal
+    return client
+
+
+async def try_login(
+    settings: MqttSettings, client_id: str, subscriptions: Sequence[str] = ()
+) -> None:
+    """Connect once, subscribe, and leave. Raises Unreachable with the broker's reason."""
+    try:
+        async with _client(settings, client_id) as client:
+            for topic in subscriptions:
+                granted = await client.subscribe(topic, qos=1)
+                codes = [code if isinstance(code, int) else code.value for code in granted]
+                if any(code >= REFUSED for code in codes):
+                    raise Unreachable(f"MQTT: {topic} may not be subscribed to")
+    except (aiomqtt.MqttError, OSError) as error:
+        _heed_cancellation()
+        raise Unreachable(f"MQTT: {error}") from error
 
 
 def _heed_cancellation() -> None:

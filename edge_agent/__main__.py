@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "run the agent until SIGTERM or SIGINT",
     "check": "check a configuration, and list its devices",
     "read": "read each device once over the wire",
+    "doctor": "look for what is wrong with this gateway, and say what to do",
     "simulate": "run a simulated site",
 }
 """Each is a module of ``edge_agent.cli``, loaded when it is asked for: a gateway that runs loads no

@@ -222,6 +222,17 @@ def _lock(path: Path) -> int:
     return lock
 
 
+def is_in_use(path: Path, locks: Path = Path("/proc/locks")) -> bool:
+    """Whether an agent has the file open. Takes no lock, so that none is kept from starting."""
+    try:
+        found = path.with_name(path.name + ".lock").stat()
+        held = locks.read_text("utf-8")
+    except OSError:
+        return False
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    return f" {device}:{found.st_ino} " in held
+
+
 def _mark(path: Path) -> Path:
     """The file whose presence says that damage was found at run time."""
     return path.with_name(path.name + ".found-damaged")
