@@ -11,7 +11,7 @@ from common.clock import Clock
 from common.logs import events
 from common.messages.uplink import Event, Hello
 from common.mqtt import MqttSession, MqttSettings, Will
-from edge_agent.collector import Collector
+from edge_agent.collector import Collector, timetables
 from edge_agent.commands import Commands
 from edge_agent.config import Config
 from edge_agent.device_state import DeviceStates
@@ -30,9 +30,6 @@ DAY_MS = 86_400_000
 RETENTION_S = 3600.0
 GOODBYE_S = 1.0
 STOP_S = 3.0
-SPREAD_S = 2.0
-"""Polls of the same instant are spread over so long, or over their interval if it is shorter:
-near the instant, but not all at once."""
 
 
 class App:
@@ -164,10 +161,9 @@ class App:
 
     def _add_parts(self) -> None:
         add = self._supervisor.add
-        for index, (key, polled) in enumerate(self.devices.polled.items()):
-            offset_s = index * min(polled.interval_s, SPREAD_S) / len(self.devices.polled)
-            run = partial(self.collector.run, polled.device, polled.interval_s, offset_s)
-            add(f"poll {key}", run)
+        for timetable, polls in timetables(self.devices.polled.values(), self._clock):
+            for poll in polls:
+                add(f"poll {poll.device.key}", partial(self.collector.run, poll, timetable))
         for key, module in self.devices.modules.items():
             add(f"watch {key}", partial(self.intake.run, module))
         if self.devices.modules:

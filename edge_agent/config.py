@@ -1,5 +1,6 @@
 """The edge agent's configuration file. Every key is described in docs/configuration-edge.md."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +14,14 @@ from common.errors import ConfigError, Undecodable
 from common.ids import check_key
 from common.mqtt import MqttSettings
 from common.settings import load_toml, read_secret
-from edge_agent.metering.scaling import parse_quantity, parse_weight
+from edge_agent.drivers.tls import ServerCertificate
+from edge_agent.protocols.mbus.selection import parse_secondary
+from edge_agent.pulse_settings import C11Settings as C11Settings  # noqa: PLC0414  (named from here)
+from edge_agent.pulse_settings import Text
 
-Text = Annotated[str, Meta(min_length=1, max_length=200)]
-StateName = Annotated[str, Meta(min_length=1, max_length=48)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 FreePort = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
-WholeSeconds = Annotated[int, Meta(ge=1, le=86400)]
-
-PULSED = ("cold_water", "electricity", "gas", "hot_water", "waste_water", "water")
-"""Media of meters that a C11DO1ETH counts."""
-
-TAKEN = ("energy_import", "flow", "power", "volume")
-"""Keys of the registers of a meter that a C11DO1ETH counts."""
 
 
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +41,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: FreePort = 7700
-    connections: Annotated[int, Meta(ge=1, le=10_000)] = 256
+    connections: Annotated[int, Meta(ge=0, le=20_000)] = 0
+    connections_per_address: Annotated[int, Meta(ge=0, le=20_000)] = 0
+    handshake_s: Annotated[float, Meta(gt=0, le=600)] = 10
     idle_s: Seconds = 120
     lines_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50
     tls_cert_file: str = ""
@@ -59,47 +56,21 @@ class LineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     url: Text
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 1.0
-
-
-class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The module's output; ``states`` name 0 and 1."""
-
-    key: str
-    name: Text
-    states: tuple[StateName, StateName] = ("closed", "open")
-
-
-class C11Settings(
-    Struct, frozen=True, forbid_unknown_fields=True, tag="c11do1eth", tag_field="driver"
-):
-    """A C11DO1ETH module: it connects to us."""
-
-    key: str
-    name: Text
-    medium: str
-    key_file: str
-    pulse_weight: Text
-    start_index: str = ""
-    log_period_s: WholeSeconds = 900
-    push_period_s: WholeSeconds = 60
-    delta_pulses: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
-    output: OutputSettings | None = None
-
-    @property
-    def base_unit(self) -> str:
-        """The unit of the index."""
-        return "Wh" if self.medium == "electricity" else "m³"
+    retries: Annotated[int, Meta(ge=0, le=10)] = 2
 
 
 class MbusSettings(Struct, frozen=True, forbid_unknown_fields=True, tag="mbus", tag_field="driver"):
-    """An M-Bus meter by its primary address."""
+    """An M-Bus meter by its primary address, or else by its secondary one."""
 
     key: str
     name: Text
     line: str
-    address: Annotated[int, Meta(ge=0, le=254)]
     profile: str
+    address: Annotated[int, Meta(ge=0, le=254)] | None = None
+    secondary: str = ""
+    key_file: str = ""
     interval_s: Seconds = 60
+    budget_s: Seconds | None = None
 
 
 class ModbusSettings(
@@ -113,6 +84,7 @@ class ModbusSettings(
     unit: Annotated[int, Meta(ge=0, le=255)]
     profile: str
     interval_s: Seconds = 60
+    budget_s: Seconds | None = None
 
 
 DeviceSettings = C11Settings | MbusSettings | ModbusSettings
@@ -182,13 +154,10 @@ def _problems(config: Config) -> Problems:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield "gateway.timezone", f"{settings.gateway.timezone!r}: expected Europe/Bucharest, …"
     yield from _mqtt(config)
-    yield from _files(config, "c11do1eth.tls_cert_file", settings.c11do1eth.tls_cert_file)
-    yield from _files(config, "c11do1eth.tls_key_file", settings.c11do1eth.tls_key_file)
-    if bool(settings.c11do1eth.tls_cert_file) != bool(settings.c11do1eth.tls_key_file):
-        yield "c11do1eth", "tls_cert_file and tls_key_file go together"
+    yield from _certificate(config, settings.c11do1eth)
     yield from _lines(settings)
     keys: set[str] = set()
-    places: set[tuple[str, int]] = set()
+    places: set[tuple[str, int | str]] = set()
     for number, device in enumerate(settings.device, 1):
         where = f"device[{number}]"
         yield from _key(f"{where}.key", device.key)
@@ -200,11 +169,66 @@ def _problems(config: Config) -> Problems:
             continue
         if device.line not in {line.id for line in settings.line}:
             yield f"{where}.line", f"there is no [[line]] with the id {device.line!r}"
-        address = device.address if isinstance(device, MbusSettings) else device.unit
-        name = "address" if isinstance(device, MbusSettings) else "unit"
-        if (device.line, address) in places:
-            yield f"{where}.{name}", f"{address} is taken by another device on {device.line}"
-        places.add((device.line, address))
+        name, place = _place(device)
+        if isinstance(device, MbusSettings):
+            yield from _meter_address(where, device)
+            yield from _meter_key(config, where, device)
+        if (device.line, place) in places:
+            yield f"{where}.{name}", f"{place} is taken by another device on {device.line}"
+        places.add((device.line, place))
+
+
+def _place(device: MbusSettings | ModbusSettings) -> tuple[str, int | str]:
+    """The key that says where on its line a device is, and what it says."""
+    if isinstance(device, ModbusSettings):
+        return "unit", device.unit
+    if device.address is None:
+        return "secondary", device.secondary
+    return "address", device.address
+
+
+def _meter_key(config: Config, where: str, device: MbusSettings) -> Problems:
+    if not device.key_file:
+        return
+    try:
+        parse_key(read_secret(config.beside(device.key_file)))
+    except (ConfigError, Undecodable) as error:
+        yield f"{where}.key_file", str(error)
+
+
+def parse_key(text: str) -> bytes:
+    """An M-Bus meter's AES key from its 32 hex digits. Raises Undecodable, which says no digit."""
+    if not re.fullmatch("[0-9A-Fa-f]{32}", text):
+        raise Undecodable("expected the meter's key, 32 hex digits")
+    return bytes.fromhex(text)
+
+
+def _meter_address(where: str, device: MbusSettings) -> Problems:
+    if (device.address is None) == (not device.secondary):
+        yield where, "expected either address (0 to 250) or secondary (12345678)"
+        return
+    if device.secondary:
+        try:
+            parse_secondary(device.secondary)
+        except Undecodable as error:
+            yield f"{where}.secondary", str(error)
+
+
+def _certificate(config: Config, server: ServerSettings) -> Problems:
+    missing = [
+        *_files(config, "c11do1eth.tls_cert_file", server.tls_cert_file),
+        *_files(config, "c11do1eth.tls_key_file", server.tls_key_file),
+    ]
+    yield from missing
+    if bool(server.tls_cert_file) != bool(server.tls_key_file):
+        yield "c11do1eth", "tls_cert_file and tls_key_file go together"
+    elif server.tls_cert_file and not missing:
+        try:
+            ServerCertificate(
+                config.beside(server.tls_cert_file), config.beside(server.tls_key_file)
+            )
+        except ConfigError as error:
+            yield "c11do1eth.tls_cert_file", str(error)
 
 
 def _lines(settings: Settings) -> Problems:
@@ -241,22 +265,8 @@ def _module(config: Config, where: str, device: C11Settings) -> Problems:
     if not device.key_file:
         yield f"{where}.key_file", "expected the file with the module's secret"
     yield from _secret(config, f"{where}.key_file", device.key_file, least=16)
-    if device.medium not in PULSED:
-        yield f"{where}.medium", f"{device.medium!r}: expected one of {', '.join(PULSED)}"
-        return
-    try:
-        parse_weight(device.pulse_weight, device.base_unit)
-    except Undecodable as error:
-        yield f"{where}.pulse_weight", str(error)
-    if device.start_index:
-        try:
-            parse_quantity(device.start_index, device.base_unit)
-        except Undecodable as error:
-            yield f"{where}.start_index", str(error)
-    if device.output:
-        yield from _key(f"{where}.output.key", device.output.key)
-        if device.output.key in TAKEN:
-            yield f"{where}.output.key", f"{device.output.key!r} names a register of the meter"
+    for key, reason in device.problems():
+        yield f"{where}.{key}", reason
 
 
 def _key(where: str, text: str) -> Problems:
@@ -279,5 +289,13 @@ def _secret(config: Config, where: str, name: str, least: int = 1) -> Problems:
 
 
 def _files(config: Config, where: str, name: str) -> Problems:
-    if name and not config.beside(name).is_file():
-        yield where, f"{config.beside(name)}: there is no such file"
+    if not name:
+        return
+    path = config.beside(name)
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        yield where, f"{path}: {error.strerror}"
+    else:
+        if not is_file:
+            yield where, f"{path}: there is no such file"

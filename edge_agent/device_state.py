@@ -6,6 +6,9 @@ from common.messages.uplink import DeviceStatus, Event
 
 UNKNOWN, OK, FAILING = "unknown", "ok", "failing"
 
+ERROR_CHARACTERS = 300
+"""Of an error, in a status: that of a thousand failing devices must fit into one message."""
+
 
 class DeviceStates:
     """The states of the gateway's devices. ``on_change`` is called when one begins or ends to fail.
@@ -38,7 +41,7 @@ class DeviceStates:
         """The device gave nothing, once more."""
         before = self._statuses[device]
         self._statuses[device] = DeviceStatus(
-            device, FAILING, before.last_ok_at, before.failures + 1, error[:2000]
+            device, FAILING, before.last_ok_at, before.failures + 1, error[:ERROR_CHARACTERS]
         )
         self._tell(before, FAILING)
         if before.state == FAILING:

@@ -11,10 +11,13 @@ from common.messages.uplink import DeviceStatus, Status
 from edge_agent.store.journal import Journal
 
 INTERVAL_S = 30.0
+PAUSE_S = 1.0
+"""Between one status and the next: when a thousand devices begin to answer, that is no thousand
+messages of 60 kB."""
 
 
 class Health:
-    """Publishes ``Status`` when something changes and every INTERVAL_S.
+    """Publishes ``Status`` when something changes, at most every PAUSE_S, and every INTERVAL_S.
 
     ``publish`` takes the payload and raises Retryable when there is no broker. ``session`` gives
     the number of the present connection.
@@ -41,10 +44,13 @@ class Health:
 
     async def run(self) -> None:
         """Tell, for ever. Without a broker there is nobody to tell: the next connect tells."""
+        pause_until = self._clock.monotonic()
         while True:
+            await self._clock.sleep(pause_until - self._clock.monotonic())
             self._changed.clear()
             with contextlib.suppress(Retryable):
                 await self._publish(encode(await self._status()))
+                pause_until = self._clock.monotonic() + PAUSE_S
             await self._wait()
 
     async def say_goodbye(self) -> None:

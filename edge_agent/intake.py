@@ -1,55 +1,35 @@
 """Takes what C11DO1ETH modules push: stores it, once, and says up to where it is stored."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass
-from decimal import Decimal
 
 from common.clock import Clock
-from common.errors import NotFound, Undecodable
-from common.messages.uplink import Body, Event, Readings
-from common.reading import to_scaled
+from common.errors import NotFound, Refused, Retryable
+from common.logs import events
+from common.messages.uplink import Body, Event
 from edge_agent.device_state import DeviceStates
 from edge_agent.drivers.c11do1eth import C11Module
-from edge_agent.metering.counters import CounterRule, advance
-from edge_agent.metering.counters import CounterState as Count
-from edge_agent.metering.pulses import RateWindow, Stretch, index, measure
-from edge_agent.metering.scaling import is_plausible, scale_all
-from edge_agent.protocols.c11do1eth import Clock as ItemClock
-from edge_agent.protocols.c11do1eth import EventCode, Evt, Hello, Rec
+from edge_agent.protocols.c11do1eth import Hello
+from edge_agent.records import Item, Recorder
 from edge_agent.store.catalog import Numbers
-from edge_agent.store.counter_state import CounterState, PushState, load, save
+from edge_agent.store.counter_state import PushState, load, save
 from edge_agent.store.journal import Journal, Transaction
-
-Item = Rec | Evt
-
-EVENTS: dict[str, tuple[str, str, str]] = {
-    EventCode.POWER_UP: ("power_up", "info", "was switched on"),
-    EventCode.BROWN_OUT: ("brown_out", "warning", "had too low a supply voltage"),
-    EventCode.LINE_BREAK: ("line_break", "alarm", "has a broken line to the meter"),
-    EventCode.STUCK_INPUT: ("input_stuck", "warning", "has a pulse input that is stuck"),
-    EventCode.RATE_EXCEEDED: ("rate_exceeded", "alarm", "counts faster than its limit"),
-    EventCode.CLOCK_STEP: ("clock_step", "info", "had its clock set"),
-    EventCode.PRESET: ("counter_preset", "warning", "had its pulse total set"),
-    EventCode.BACKLOG_OVERFLOW: ("backlog_overflow", "warning", "has lost its oldest records"),
-    EventCode.OUTPUT_CHANGED: ("output_changed", "info", "has changed its output"),
-}
-"""A module's event code → the journal's code, severity and words."""
 
 SHORTEST_SILENCE_S = 30
 
-CLOCK_WENT_BACK_MS = 60_000
-"""Stamps that are further ahead than this were given by a clock that has since been set. Full
-rings of some modules, thousands of records that come at once, do not get so far ahead."""
+STORING = 32
+"""Modules whose records are in the journal's queue at once, and are committed together. Many more
+would keep commands and polled readings waiting while a fleet sends its backlog."""
 
+PATIENCE_MS = 86_400_000
+"""What has not come so long after a session began does not come soon: records that wait for it,
+to be dated or counted, are stored as they are."""
 
-@dataclass(frozen=True, slots=True)
-class Dated:
-    """An item and the time that it is stored under."""
+RESYNC_MS = 43_200_000
+"""A clock that is set so often never counts as held over (docs/devices/c11do1eth.md, "clock")."""
 
-    item: Item
-    at: int
-    time_ok: bool
+STEP_MS = 2000
+"""By so much our own clock is not off by itself: it was set."""
 
 
 class Intake:
@@ -68,43 +48,76 @@ class Intake:
     ) -> None:
         self._journal = journal
         self._modules = modules
-        self._numbers = numbers
+        self._recorders = {
+            key: Recorder(module, numbers.get(key, {})) for key, module in modules.items()
+        }
         self._states = states
         self._clock = clock
-        self._last_stamp = 0
-        self._windows: dict[str, RateWindow] = {}
+        self._storing = asyncio.Semaphore(STORING)
+        self._awake = {key: asyncio.Event() for key in modules}
+        self._differing: set[str] = set()
+        self._told: dict[str, int] = {}
+        self._began: dict[str, float] = {}
         self.on_session: Callable[[str], None] | None = None
 
     async def run(self, module: C11Module) -> None:
-        """Watch one module: silent for three of its periods, and not connected, it is failing."""
+        """Watch one module: silent for three of its periods, and not connected, it is failing.
+
+        One whose configuration has another version than ours is given ours; one whose session
+        lasts has its clock set now and then, and when ours has been.
+        """
         silence_s = max(3 * module.periods.push_s, SHORTEST_SILENCE_S)
         began_at = self._clock.now_ms()
+        synced_s = self._clock.monotonic()
+        ahead_ms = began_at - synced_s * 1000
+        self._began.setdefault(module.key, synced_s)
+        gave_up_s = -1.0
         while True:
-            await self._clock.sleep(silence_s / 3)
-            now = self._clock.now_ms()
+            await self._pause(module.key, silence_s / 3)
+            now, now_s = self._clock.now_ms(), self._clock.monotonic()
+            was_set = abs(now - now_s * 1000 - ahead_ms) > STEP_MS
+            if module.connected and (was_set or (now_s - synced_s) * 1000 >= RESYNC_MS):
+                synced_s, ahead_ms = now_s, now - now_s * 1000
+                await self._synchronise(module)
+            if module.key in self._differing and module.connected:
+                await self._configure(module)
+            silent_ms = now - (self._states[module.key].last_ok_at or began_at)
+            event = None
             if module.connected:
                 event = self._states.ok(module.key, now)
-            elif now - (self._states[module.key].last_ok_at or began_at) >= silence_s * 1000:
+            elif silent_ms >= silence_s * 1000:
                 event = self._states.failed(module.key, now, f"{module.key}: not connected")
-            else:
-                continue
             if event:
                 await self._journal.append(event)
+            session_s = self._began[module.key]
+            if (now_s - session_s) * 1000 >= PATIENCE_MS and not module.connected and gave_up_s != session_s:
+                await self._give_up(module.key, now)
+                gave_up_s = session_s
 
     async def resume(self, device: str, hello: Hello) -> int:
         """A session begins: the highest contiguous stored number. Raises StorageError."""
-        self._known(device)
+        module = self._known(device)
 
         def work(transaction: Transaction) -> int:
-            state = load(transaction.connection, device) or PushState(hello.oldest - 1)
+            state = load(transaction.connection, device) or PushState(0)
+            if state.begins_anew(hello.boot, hello.last):
+                # What comes now cannot tell what waits of the numbers before.
+                self._release(transaction, state, device, self._clock.now_ms())
             floor = state.resume(hello.boot, hello.oldest, hello.last)
             save(transaction.connection, device, state)
             return floor
 
         floor = await self._journal.write(work)
+        self._began[device] = self._clock.monotonic()
         event = self._states.ok(device, self._clock.now_ms())
         if event:
             await self._journal.append(event)
+        wanted = module.periods.version
+        if module.setup and hello.config != wanted and self._told.get(device) != wanted:
+            self._differing.add(device)
+            self._awake[device].set()
+        else:
+            self._differing.discard(device)
         if self.on_session:
             self.on_session(device)
         return floor
@@ -114,103 +127,75 @@ class Intake:
 
         Returns the highest contiguous stored number once it is durable. Raises StorageError.
         """
-        module = self._known(device)
+        self._known(device)
         now = self._clock.now_ms()
         recovered = self._states.ok(device, now)
-        dated = [self._date(item, now) for item in items]
 
         def work(transaction: Transaction) -> int:
             state = load(transaction.connection, device)
             if state is None:
                 state = PushState(min(item.seq for item in items) - 1)
             bodies: list[Body] = [recovered] if recovered else []
-            for one in dated:
-                if isinstance(one.item, Evt) and one.item.lost:
-                    state.lose(one.item.boot, *one.item.lost)
-                if state.take(one.item.boot, one.item.seq):
-                    bodies += self._bodies(module, state, one, now)
+            bodies += self._recorders[device].take(state, items, now)
             if bodies:
                 transaction.append(*bodies)
             save(transaction.connection, device, state)
             return state.floor
 
-        return await self._journal.write(work)
+        async with self._storing:
+            return await self._journal.write(work)
 
     def _known(self, device: str) -> C11Module:
         if device not in self._modules:
             raise NotFound(f"device {device} is not configured")
         return self._modules[device]
 
-    def _date(self, item: Item, now: int) -> Dated:
-        """The device's own time where it is plausible, else the gateway's, each of its own."""
-        if is_plausible(item.at_ms, now):
-            return Dated(item, item.at_ms, item.clock is not ItemClock.UNKNOWN)
-        if now < self._last_stamp - CLOCK_WENT_BACK_MS:
-            self._last_stamp = now
-        else:
-            self._last_stamp = max(now, self._last_stamp + 1)
-        return Dated(item, self._last_stamp, time_ok=False)
-
-    def _bodies(self, module: C11Module, state: PushState, dated: Dated, now: int) -> list[Body]:
-        bodies: list[Body] = []
-        item = dated.item
-        # A device that does not know its time says so (UNKNOWN); here it claims a wrong one.
-        wrong = item.at_ms > 0 and not is_plausible(item.at_ms, now)
-        if wrong and state.times_ok:
-            text = f"{module.key} dates its records {item.at_ms} ms since 1970, which cannot be"
-            data: dict[str, str | int | None] = {"said": item.at_ms}
-            bodies.append(Event(now, "device_clock", "warning", text, module.key, data))
-        if wrong or item.clock is not ItemClock.UNKNOWN:
-            state.times_ok = not wrong
-        if isinstance(item, Evt):
-            return [*bodies, _event(module.key, item, dated.at)]
+    async def _configure(self, module: C11Module) -> None:
+        """Give the module its settings, and say so. What breaks off is tried again."""
+        assert module.setup is not None  # noqa: S101  (resume has looked)
+        version = module.periods.version
         try:
-            return [*bodies, *self._readings(module, state, item, dated)]
-        except Undecodable as error:
-            # It can never be stored, and the module would send it, and nothing else, for ever.
-            text = f"{module.key}: record {item.seq} was left out: {error}"
-            return [*bodies, Event(now, "record_unstorable", "warning", text, module.key)]
+            refused = await module.configure(module.setup, version)
+        except Retryable as error:
+            events.info("device %s: has not got its settings: %s", module.key, error)
+            return
+        said = ", ".join(str(directive) for directive in module.setup.directives())
+        text = f"{module.key} was given its settings: {said}"
+        event = Event(self._clock.now_ms(), "settings_applied", "info", text, module.key)
+        if refused:
+            text = f"{module.key} has not taken all of its settings: {'; '.join(refused)}"
+            now = self._clock.now_ms()
+            event = Event(now, "settings_refused", "warning", text[:2000], module.key)
+        await self._journal.append(event)
+        self._differing.discard(module.key)
+        self._told[module.key] = version
 
-    def _readings(self, module: C11Module, state: PushState, item: Rec, dated: Dated) -> list[Body]:
-        """Raises Undecodable, and counts nothing, when the index does not fit 64 bits."""
-        counter = copy(state.counter)
-        total, step = _count(module.key, state, item.total, dated.at)
+    async def _synchronise(self, module: C11Module) -> None:
         try:
-            for register in module.registers:
-                if register.counting:
-                    reached = index(module.start_index, total, module.weight, register.decimals)
-                    to_scaled(reached, register.decimals)
-            to_scaled(Decimal(max(total, item.total)), 0)
-        except Undecodable:
-            state.counter = counter
-            raise
-        window = self._windows.setdefault(module.key, RateWindow())
-        stretch = window.advance(dated.at, total, Stretch(item.delta, item.period_s * 1000))
-        measured = measure(module, item, time_ok=dated.time_ok, total=total, stretch=stretch)
-        values = scale_all(module.registers, self._numbers.get(module.key, {}), measured)
-        return [Readings(dated.at, values), *([step] if step else [])]
+            await module.sync_time()
+        except (Retryable, Refused) as error:
+            events.info("device %s: its clock is not set: %s", module.key, error)
 
+    async def _give_up(self, device: str, now: int) -> None:
+        def work(transaction: Transaction) -> None:
+            state = load(transaction.connection, device)
+            if state is not None:
+                self._release(transaction, state, device, now)
+                save(transaction.connection, device, state)
 
-def _count(device: str, state: PushState, raw: int, at: int) -> tuple[int, Event | None]:
-    """The unbroken total that a count stands for, and an event when the counter has jumped."""
-    last = state.counter
-    before = Count(last.raw, last.at, last.total) if last else None
-    after, step = advance(before, raw, at, CounterRule())
-    if last is None:
-        state.counter = last = CounterState(after.raw, after.at_ms, after.total)
-    if at < last.at:
-        return raw + last.offset_at(at), None
-    last.rebase(at, after.total - after.raw)
-    last.raw, last.at, last.total = after.raw, after.at_ms, after.total
-    if not step.change.notable:
-        return after.total, None
-    text = f"{device}: pulse total went from {step.old} to {step.new} ({step.change})"
-    data: dict[str, str | int | None] = {"old": step.old, "new": step.new}
-    return after.total, Event(at, f"counter_{step.change}", "warning", text, device, data)
+        await self._journal.write(work)
 
+    def _release(self, transaction: Transaction, state: PushState, device: str, now: int) -> None:
+        if bodies := self._recorders[device].give_up(state, now):
+            transaction.append(*bodies)
 
-def _event(device: str, item: Evt, at: int) -> Event:
-    code, severity, words = EVENTS.get(item.code, (item.code.lower()[:48], "info", item.code))
-    values = f" ({', '.join(item.values)})" if item.values else ""
-    data: dict[str, str | int | None] = {"values": ",".join(item.values)} if item.values else {}
-    return Event(at, code, severity, f"{device} {words}{values}", device, data)
+    async def _pause(self, device: str, seconds: float) -> None:
+        """So long, or until the module is to be given its settings."""
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        awake = asyncio.ensure_future(self._awake[device].wait())
+        try:
+            await asyncio.wait({timer, awake}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            awake.cancel()
+            self._awake[device].clear()

@@ -1,5 +1,6 @@
 """Fixtures that several suites share: private servers, and a store on each kind of database."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,17 @@ from cloud.storage.unit_of_work import Store
 from tests.harness.mariadb import MariaDb
 from tests.harness.masterdata import MasterData
 from tests.harness.mosquitto import Mosquitto
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that was run in this process has configured the logging for itself."""
+    root, ours = logging.getLogger(), logging.getLogger("inmetter")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ class Refused:
 class _Catalog(Struct, tag="catalog", tag_field="k"):
     at: Millis
     devices: list["_Device"]
+    others: list[str] = []
 
 
 class _Device(Struct):
@@ -93,7 +94,7 @@ def open_catalog(raw: bytes) -> tuple[Catalog, tuple[Refused, ...]] | None:
                 list(taken.values()),
                 device.model[:_LINE],
             )
-    return Catalog(catalog.at, list(devices.values())), tuple(refused)
+    return Catalog(catalog.at, list(devices.values()), catalog.others), tuple(refused)
 
 
 def _device_fault(device: _Device, before: dict[str, CatalogDevice]) -> str:

@@ -248,6 +248,7 @@ class JournalWriter:
             frozenset(book.numbers),
             newest=newest,
             staying=frozenset(staying),
+            others=frozenset(body.others),
         )
         book.numbers.update((register.no, register) for register in found)
         book.catalog_seq = max(book.catalog_seq, seq)

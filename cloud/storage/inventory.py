@@ -141,12 +141,13 @@ class Inventory:
         *,
         newest: bool,
         staying: frozenset[int] = frozenset(),
+        others: frozenset[str] = frozenset(),
     ) -> list[Numbered]:
         """Make devices and registers as the catalog has them, and return the registers.
 
         ``numbers`` has the stream already. A catalog that is not the ``newest`` adds what is
         missing, as inactive, and changes nothing; the newest also retires what it lacks, but for
-        the registers ``staying``.
+        the registers ``staying`` and the devices ``others``, which stay as they are.
         """
         known = self._devices(gateway_id)
         device_ids: dict[str, int] = {}
@@ -171,8 +172,14 @@ class Inventory:
                 kept.add(id_)
                 result.append(Numbered(stream_id, item.no, id_, entry.key, *identity[1:]))
         if newest:
-            gone = [id_ for key, (id_, *_) in known.items() if key not in device_ids]
-            self._retire(gone, [id_ for id_, *_ in registers.values() if id_ not in kept])
+            gone = [id_ for key, (id_, _) in known.items() if key not in {*device_ids, *others}]
+            left_alone = {id_ for key, (id_, _) in known.items() if key in others}
+            unused = [
+                id_
+                for (device_id, *_), (id_, _) in registers.items()
+                if id_ not in kept and device_id not in left_alone
+            ]
+            self._retire(gone, unused)
         new = [
             {"stream_id": stream_id, "no": row.no, "register_id": row.register_id}
             for row in result

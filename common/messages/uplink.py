@@ -70,11 +70,16 @@ class CatalogDevice(Struct, frozen=True, omit_defaults=True):
     model: Line = ""
 
 
-class Catalog(Struct, frozen=True, tag="catalog", tag_field="k"):
-    """All devices and registers of the gateway; precedes every reading that uses a new number."""
+class Catalog(Struct, frozen=True, tag="catalog", tag_field="k", omit_defaults=True):
+    """Devices and registers of the gateway; precedes every reading that uses a new number.
+
+    ``others``: the keys of its remaining devices, where one message has no room for all; other
+    catalogs beside this one describe them.
+    """
 
     at: Millis
     devices: list[CatalogDevice]
+    others: list[Word] = []
 
 
 class Value(Struct, frozen=True, array_like=True):

@@ -33,12 +33,10 @@ def _table(findings: Sequence[Finding], *, coloured: bool) -> str:
         rows.append([one.verdict.value, one.subject, one.found])
         if one.advice and one.verdict is not Verdict.GOOD:
             rows.append(["", "", f"→ {one.advice}"])
-    text = table(["verdict", "what", "found"], rows)
-    if not coloured:
-        return text
-    lines = text.splitlines()
-    for number, row in enumerate(rows, 1):
-        if row[0]:
-            colour = COLOURS[Verdict(row[0])]
-            lines[number] = lines[number].replace(row[0], f"{colour}{row[0]}\033[0m", 1)
-    return "\n".join(lines)
+    lines = table(["verdict", "what", "found"], rows).splitlines()
+    return "\n".join(_coloured(line) if coloured else line for line in lines)
+
+
+def _coloured(line: str) -> str:
+    word, _, rest = line.partition(" ")
+    return f"{COLOURS[Verdict(word)]}{word}\033[0m {rest}" if word in COLOURS else line

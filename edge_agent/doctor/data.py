@@ -19,7 +19,7 @@ NOT_DURABLE = {"vfat", "exfat", "nfs", "nfs4", "cifs", "fuse", "9p"}
 def check_data(config: Config) -> Iterator[Finding]:
     """The data directory, the disk under it, the data file, the key files, the serial ports."""
     directory = config.database.parent
-    standing = next(one for one in (directory, *directory.parents) if one.exists())
+    standing = next(one for one in (directory, *directory.parents) if _is_there(one))
     yield _directory(directory, standing)
     yield _room(standing)
     yield _file_system(standing)
@@ -37,7 +37,7 @@ def _directory(directory: Path, standing: Path) -> Finding:
         return bad(
             "data directory",
             f"{standing} cannot be written by this user",
-            f"give it to the agent's user: chown -R USER {standing}",
+            f"run this as the agent's user, or give it to that user: chown -R USER {standing}",
         )
     if directory != standing:
         return good("data directory", f"{directory} is made at the first start")
@@ -46,6 +46,15 @@ def _directory(directory: Path, standing: Path) -> Finding:
             "data directory", f"others may write in {directory}", f"chmod 700 {directory}"
         )
     return good("data directory", str(directory))
+
+
+def _is_there(path: Path) -> bool:
+    """False also for what stands in a directory that is closed to this user."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _room(standing: Path) -> Finding:
@@ -93,7 +102,9 @@ def _unescaped(mount: str) -> str:
 
 
 def _data_file(path: Path) -> Finding:
-    if not path.exists():
+    if not os.access(path.parent, os.X_OK) and _is_there(path.parent):
+        return unknown("data file", f"{path}: not for this user", "run this as the agent's user")
+    if not _is_there(path):
         return good("data file", f"{path} is made at the first start")
     if not os.access(path, os.R_OK | os.W_OK):
         return bad("data file", f"{path} may not be used by this user", f"chown USER {path}*")
@@ -146,7 +157,7 @@ def _secret(key: str, path: Path) -> Finding:
 
 def _port(line: str, path: Path) -> Finding:
     subject = f"line {line}"
-    if not path.exists():
+    if not _is_there(path):
         return bad(
             subject, f"there is no {path}", "is the adapter plugged in? ls /dev/serial/by-id"
         )

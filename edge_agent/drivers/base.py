@@ -56,3 +56,11 @@ class SwitchesOutputs(Protocol):
     async def switch(self, order: Order) -> int: ...
 
     async def read_output(self, register: str) -> int: ...
+
+
+@runtime_checkable
+class CountsRequests(Protocol):
+    """A device that knows how many ``requests`` were sent to it, all polls together."""
+
+    @property
+    def requests(self) -> int: ...

@@ -1,11 +1,16 @@
 """A line: one connection shared by the devices behind it, one exchange at a time."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from common.errors import Disconnected, FrameError, NoAnswer, Unreachable
-from edge_agent.drivers.transport import Connect, Transport, connector
+from common.errors import Disconnected, FrameError, NoAnswer, Retryable, Unreachable
+from common.logs import wire
+from edge_agent.drivers.mbus_url import baud_rate, connector, parse_url
+from edge_agent.drivers.transport import Connect, Transport
+from edge_agent.drivers.turns import Turns
 
 Answer = TypeVar("Answer")
 Accept = Callable[[bytes], tuple[Answer | None, int] | None]
@@ -16,20 +21,34 @@ MAX_ANSWER: Final = 4096
 PATIENCE: Final = 5
 """An answer may take this many time-outs in all, if it never pauses for as long as one."""
 MAX_DRAIN_S: Final = 1.0
+PORT_PATIENCE: Final = 10
+"""A serial port is opened anew after so many failures one after another."""
+CHARACTER_BITS: Final = 11
+LATEST_BITS: Final = 330
+LATEST_S: Final = 0.05
+"""A slave answers within 330 bit times and 50 ms (EN 13757-2; field.md, section 2)."""
+USUAL_BAUD: Final = 2400
+"""That of a bus behind a converter, which does not tell; meters come with it."""
 
 
 class Line:
     """Asks and answers over one connection, which opens when it is needed.
 
+    ``url`` as in ``parse_url``. A device takes its turn (``async with line.turn()``) and may
+    then make several exchanges that nobody gets in between; orders come before polls.
+
     A late answer is never taken for the next one. Behind a gateway that answers the connection
     which asked, it dies with the connection: after any failed exchange the line hangs up.
     A transparent converter would send it into the new connection: so the next exchange first
     listens until the line has been silent for ``quiet_s``, and ``accept`` passes over answers
-    of others. Stale bytes are thrown away before each request for the same reason.
+    of others. Stale bytes are thrown away before each request for the same reason. A serial
+    port stays open: closing it would not rid us of late bytes.
 
     ``connection`` counts the connections: devices that keep state with their peer compare it.
-    ``echoes`` says that the line may repeat what was sent (level converters do); it must be
-    False where a device's answer can equal the request.
+    ``echoes`` says that the line may repeat what was sent (level converters do), which is then
+    noticed and dropped; it must be False where a device's answer can equal the request.
+    Time-outs count from the end of a request: at a known baud rate its own time on the wire is
+    added, and no slave is given less than the 330 bit times and 50 ms that it may take.
     """
 
     def __init__(
@@ -41,47 +60,44 @@ class Line:
         quiet_s: float = 0.1,
         echoes: bool = True,
     ) -> None:
+        place = parse_url(url)
         self.url = url
+        self.baud = baud_rate(place)
         self.connection = 0
-        self._connect = connect or connector(url)
+        self.turns = Turns()
+        self._connect = connect or connector(place)
         self._connect_timeout_s = connect_timeout_s
         self._quiet_s = quiet_s
         self._echoes = echoes
-        self._lock = asyncio.Lock()
         self._transport: Transport | None = None
         self._suspicious = False
+        self._failures = 0
+
+    @property
+    def latest_s(self) -> float:
+        """How long a slave may take to answer (see LATEST_S)."""
+        return LATEST_BITS / (self.baud or USUAL_BAUD) + LATEST_S
+
+    @asynccontextmanager
+    async def turn(self, *, order: bool = False) -> AsyncIterator["Turn"]:
+        """Have the line for oneself; orders before polls, else whoever came first."""
+        async with self.turns.turn(order=order):
+            yield Turn(self)
 
     async def exchange(self, request: bytes, accept: Accept[Answer], timeout_s: float) -> Answer:
-        """Send a request and wait for the answer that ``accept`` takes.
+        """One exchange in a turn of its own; as ``Turn.exchange``."""
+        async with self.turn() as turn:
+            return await turn.exchange(request, accept, timeout_s)
 
-        ``timeout_s`` is the longest silence. Raises Unreachable when nothing was sent;
-        NoAnswer, Disconnected and FrameError afterwards.
-        """
-        async with self._lock:
-            transport = await self._ready()
-            answered = False
-            try:
-                transport.write(request)
-                answer = await self._receive(transport, request, accept, timeout_s)
-                answered = True
-            except Unreachable as error:
-                raise Unreachable(f"{self.url}: {error}") from None
-            except NoAnswer as error:
-                raise NoAnswer(f"{self.url}: {error}") from None
-            except Disconnected as error:
-                raise Disconnected(f"{self.url}: {error}") from None
-            except FrameError as error:
-                raise FrameError(f"{self.url}: {error}") from None
-            finally:
-                # Also when cancelled: an answer may still be under way.
-                if not answered:
-                    self._hang_up()
-                    self._suspicious = True
-        return answer
+    async def ready(self) -> None:
+        """Have done now, after a failure, what would delay the next exchange: connect, and let
+        late bytes pass. Raises Unreachable."""
+        async with self.turns.turn():
+            await self._ready()
 
     async def close(self) -> None:
-        """Hang up once the exchange under way is over; the next one would connect again."""
-        async with self._lock:
+        """Hang up once the turn under way is over; the next one would connect again."""
+        async with self.turns.turn(order=True):
             self._hang_up()
 
     async def _ready(self) -> Transport:
@@ -90,7 +106,10 @@ class Line:
             await transport.discard()
         if transport is None or not transport.is_open:
             self._hang_up()
-            transport = await self._connect(self._connect_timeout_s)
+            try:
+                transport = await self._connect(self._connect_timeout_s)
+            except Unreachable as error:
+                raise Unreachable(f"{self.url}: {error}") from None
             self._transport = transport
             self.connection += 1
         if self._suspicious:
@@ -103,22 +122,132 @@ class Line:
         ends_at = loop.time() + MAX_DRAIN_S
         try:
             while loop.time() < ends_at:
-                await transport.read(self._quiet_s)
+                self._log("<", await transport.read(self._quiet_s))
         except NoAnswer:
             self._suspicious = False
         except Disconnected as error:
             self._hang_up()
             raise Unreachable(f"{self.url}: {error}") from None
 
+    def _send(self, transport: Transport, request: bytes) -> None:
+        self._log(">", request)
+        transport.write(request)
+
+    async def _hear(self, transport: Transport, timeout_s: float) -> bytes:
+        data = await transport.read(timeout_s)
+        self._log("<", data)
+        return data
+
+    def _patience_s(self, request: bytes, timeout_s: float) -> float:
+        """How long the first byte of an answer may take."""
+        if self.baud is None:
+            return timeout_s
+        return max(timeout_s, self.latest_s) + len(request) * CHARACTER_BITS / self.baud
+
+    def _settle(self, transport: Transport, good: bool) -> None:
+        """After an exchange: what a failure, or a cancellation, leaves behind is dealt with."""
+        if good:
+            self._failures = 0
+            return
+        self._failures += 1
+        self._suspicious = True
+        if not transport.is_port or self._failures % PORT_PATIENCE == 0:
+            self._hang_up()
+
+    def _log(self, direction: str, data: bytes) -> None:
+        if wire.isEnabledFor(logging.DEBUG):
+            wire.debug("%s %s %s", self.url, direction, data.hex(" "))
+
+    def _hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+
+class Turn:
+    """A line while one device has it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    @property
+    def connection(self) -> int:
+        """Which connection of the line this is; devices that keep state with it compare it."""
+        return self._line.connection
+
+    @property
+    def baud(self) -> int | None:
+        """The line's baud rate; None where a converter has its own."""
+        return self._line.baud
+
+    async def exchange(self, request: bytes, accept: Accept[Answer], timeout_s: float) -> Answer:
+        """Send a request and wait for the answer that ``accept`` takes.
+
+        ``timeout_s`` is the longest silence. Raises Unreachable when nothing was sent;
+        NoAnswer, Disconnected and FrameError afterwards.
+        """
+        line = self._line
+        transport = await line._ready()
+        answered = False
+        try:
+            line._send(transport, request)
+            answer = await self._receive(transport, request, accept, timeout_s)
+            answered = True
+        except Retryable as error:
+            raise type(error)(f"{line.url}: {error}") from None
+        finally:
+            # Also when cancelled: an answer may still be under way.
+            line._settle(transport, good=answered)
+        return answer
+
+    async def listen(self, request: bytes, window_s: float, quiet_s: float) -> bytes:
+        """Send a request and give whatever comes, whole or garbled, without the echo.
+
+        Waits ``window_s`` for the first byte, and then for more until there is none for
+        ``quiet_s``. Silence is an answer like others: nothing is hung up on. Raises Unreachable
+        and Disconnected.
+        """
+        line = self._line
+        loop = asyncio.get_running_loop()
+        transport = await line._ready()
+        echo = request if line._echoes else b""
+        heard = b""
+        done = False
+        try:
+            line._send(transport, request)
+            ends_at = loop.time() + line._patience_s(request, window_s)
+            while len(heard) < MAX_ANSWER:
+                waiting = echo.startswith(heard)
+                left_s = ends_at - loop.time() if waiting else quiet_s
+                try:
+                    heard += await line._hear(transport, max(left_s, 0))
+                except NoAnswer:
+                    break
+            done = True
+        except Retryable as error:
+            raise type(error)(f"{line.url}: {error}") from None
+        finally:
+            line._settle(transport, good=done)
+        return heard.removeprefix(echo)
+
     async def _receive(
         self, transport: Transport, request: bytes, accept: Accept[Answer], timeout_s: float
     ) -> Answer:
+        line = self._line
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + PATIENCE * timeout_s
+        first_s = line._patience_s(request, timeout_s)
+        ends_at = loop.time() + first_s + PATIENCE * timeout_s
         received = b""
-        echo = request if self._echoes else b""
+        echo = request if line._echoes else b""
         while loop.time() < ends_at:
-            received += await transport.read(timeout_s)
+            try:
+                received += await line._hear(transport, timeout_s if received else first_s)
+            except NoAnswer as silence:
+                if received and not echo:
+                    raise FrameError(
+                        f"{len(received)} bytes that are no whole frame, then {silence}"
+                    ) from None
+                raise
             if echo and echo.startswith(received):
                 if len(received) < len(echo):
                     continue
@@ -138,8 +267,3 @@ class Line:
             if len(received) > MAX_ANSWER:
                 raise FrameError(f"more than {MAX_ANSWER} bytes and no answer among them")
         raise NoAnswer(f"no whole answer within {PATIENCE * timeout_s:g} s")
-
-    def _hang_up(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None

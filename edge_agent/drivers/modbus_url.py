@@ -17,6 +17,7 @@ class TcpPort:
     host: str
     port: int
     rtu: bool
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,17 @@ class SerialPort:
     parity: str
     stop: int
     rtu: bool = True
+
+    @property
+    def frame(self) -> str:
+        """``8E1``."""
+        return f"8{self.parity}{self.stop}"
+
+    @property
+    def pause_s(self) -> float:
+        """Silence before a frame: 3.5 characters of 11 bits, 1.75 ms above 19200 baud (V1.02
+        §2.5.1.1). Without it the other units take an answer and the next request for one frame."""
+        return 1.75e-3 if self.baud > 19200 else 3.5 * 11 / self.baud
 
 
 def parse_url(url: str) -> TcpPort | SerialPort:

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from edge_agent.drivers.budget import waiting
+
 
 class Turns:
     """One at a time; orders before polls, and else whoever came first."""
@@ -34,11 +36,12 @@ class Turns:
         own: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(own)
         try:
-            await own
+            with waiting():
+                await own
         except asyncio.CancelledError:
             if own.done() and not own.cancelled():
                 self._pass_on()  # it was given the line in the same moment
-            else:
+            elif own in queue:  # else it was passed over, as it was cancelled
                 queue.remove(own)
             raise
 

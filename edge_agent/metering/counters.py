@@ -1,8 +1,10 @@
 """Counters that end, restart or jump: what a new count means, beside the one before it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+
+from common.errors import Undecodable
 
 
 class Change(StrEnum):
@@ -13,13 +15,14 @@ class Change(StrEnum):
     ROLLOVER = "rollover"
     JITTER = "jitter"
     RESET = "reset"
+    EXCHANGE = "exchange"
     IMPLAUSIBLE = "implausible"
     LATE = "late"
 
     @property
     def notable(self) -> bool:
         """Whether a person should hear of it."""
-        return self in (Change.ROLLOVER, Change.RESET, Change.IMPLAUSIBLE)
+        return self in (Change.ROLLOVER, Change.RESET, Change.EXCHANGE, Change.IMPLAUSIBLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,12 @@ class CounterRule:
     max_rate: Fraction | None = None
     jitter: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class CounterState:
-    """The last count, when it was, and the ``total`` that never goes back."""
-
-    raw: int
-    at_ms: int
-    total: int
+    def plausible(self, delta: int, elapsed_ms: int | None) -> bool:
+        """Whether so many counts can have come in that time; what is unknown rules nothing out."""
+        # One count is always plausible: two samples may stand right before and after it.
+        if self.max_rate is None or elapsed_ms is None:
+            return True
+        return (delta - 1) * 1000 <= self.max_rate * elapsed_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,48 +66,40 @@ def highest_rate(
     return flow_max / weight * margin / 3600
 
 
-def advance(
-    state: CounterState | None, raw: int, at_ms: int, rule: CounterRule
-) -> tuple[CounterState, Step]:
-    """The state after a count, and what the count was.
+def compare(
+    old: int, new: int, elapsed_ms: int | None, rule: CounterRule, *, other_device: bool = False
+) -> Step:
+    """What a count is, beside the one before it (field.md §4, "A lower count").
 
-    A count from before the last one is LATE and changes nothing. A lower count is JITTER within
-    the rule's bounds, ROLLOVER when the last was above 90 % and the new one is below 10 % of the
-    range and the difference is plausible, else RESET (or exchange): then the counts that may
-    have been missed are unknown, and none are made up. A rise faster than ``max_rate`` is counted
-    and reported as IMPLAUSIBLE, since the device's count is not altered.
-    Raises ValueError when ``raw`` is negative or not below the modulus.
+    A lower count is JITTER within the rule's bounds, ROLLOVER when the last was above 90 % and
+    the new one is below 10 % of the range and the difference is plausible, else RESET: then the
+    counts that may have been missed are unknown, and none are made up. A rise faster than
+    ``max_rate`` is counted and reported as IMPLAUSIBLE, since the device's count is not altered.
+    ``other_device``: the count is the first of another device in the place of the last; then what
+    is not a plausible rise is an EXCHANGE, and counts nothing.
+    ``elapsed_ms`` is None when it is not known. Raises Undecodable when a count is negative or
+    not below the modulus.
     """
-    if raw < 0 or (rule.modulus is not None and raw >= rule.modulus):
-        raise ValueError(f"count {raw} is outside the counter's range")
-    if state is None:
-        return CounterState(raw, at_ms, raw), Step(Change.FIRST, 0, raw, raw)
-    if at_ms < state.at_ms:
-        return state, Step(Change.LATE, 0, state.raw, raw)
-    change, delta = _compare(state, raw, at_ms - state.at_ms, rule)
-    step = Step(change, delta, state.raw, raw)
-    if change is Change.JITTER:
-        return replace(state, at_ms=at_ms), step
-    return CounterState(raw, at_ms, state.total + delta), step
+    if new < 0 or (rule.modulus is not None and new >= rule.modulus):
+        raise Undecodable(f"count {new} is outside the counter's range")
+    delta = new - old
+    change, delta = _compare(old, new, delta, elapsed_ms, rule)
+    if other_device and change is not Change.FORWARD:
+        change, delta = Change.EXCHANGE, 0
+    return Step(change, delta, old, new)
 
 
 def _compare(
-    state: CounterState, raw: int, elapsed_ms: int, rule: CounterRule
+    old: int, new: int, delta: int, elapsed_ms: int | None, rule: CounterRule
 ) -> tuple[Change, int]:
-    delta = raw - state.raw
     if delta >= 0:
-        plausible = _is_plausible(delta, elapsed_ms, rule)
+        plausible = rule.plausible(delta, elapsed_ms)
         return (Change.FORWARD if plausible else Change.IMPLAUSIBLE), delta
     if -delta <= rule.jitter:
         return Change.JITTER, 0
     if rule.modulus is not None:
         around = delta + rule.modulus
-        at_the_ends = state.raw * 10 > rule.modulus * 9 and raw * 10 < rule.modulus
-        if at_the_ends and _is_plausible(around, elapsed_ms, rule):
+        at_the_ends = old * 10 > rule.modulus * 9 and new * 10 < rule.modulus
+        if at_the_ends and rule.plausible(around, elapsed_ms):
             return Change.ROLLOVER, around
     return Change.RESET, 0
-
-
-def _is_plausible(delta: int, elapsed_ms: int, rule: CounterRule) -> bool:
-    # One count is always plausible: two samples may stand right before and after it.
-    return rule.max_rate is None or (delta - 1) * 1000 <= rule.max_rate * elapsed_ms

@@ -7,10 +7,14 @@ from typing import NamedTuple, Protocol
 
 from common.reading import Measured, Quality, from_scaled
 from common.registers import Kind, Register
+from edge_agent.metering.gas import ENERGY
 
 
 class PulseMeter(Protocol):
-    """A meter behind a pulse input; ``weight`` is quantity per pulse in the index's unit."""
+    """A meter behind a pulse input; ``weight`` is quantity per pulse in the index's unit.
+
+    Its face showed ``start_index`` when the device's total was ``start_total``.
+    """
 
     @property
     def registers(self) -> tuple[Register, ...]: ...
@@ -20,6 +24,9 @@ class PulseMeter(Protocol):
 
     @property
     def start_index(self) -> Decimal: ...
+
+    @property
+    def start_total(self) -> int: ...
 
 
 class PulseRecord(Protocol):
@@ -55,9 +62,11 @@ class RateWindow:
 
     ENOUGH = 10
     LONGEST_MS = 900_000
+    MOST = 1000
+    """Records within it, so that no clock that hardly moves makes it grow for ever."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[int, int]] = deque()
+        self._seen: deque[tuple[int, int]] = deque(maxlen=self.MOST)
 
     def advance(self, at_ms: int, total: int, own: Stretch) -> Stretch:
         """The stretch that ends with a record of ``total`` pulses at ``at_ms``.
@@ -87,9 +96,10 @@ def cut(value: Fraction, decimals: int) -> Decimal:
     return from_scaled(int(value * 10**decimals), decimals)
 
 
-def index(start: Decimal, pulses: int, weight: Fraction, decimals: int) -> Decimal:
-    """What stands on the meter's face after ``pulses``, cut to ``decimals``."""
-    return cut(Fraction(start) + pulses * weight, decimals)
+def index(meter: PulseMeter, total: int) -> Fraction:
+    """What stands on the meter's face at a pulse total, never below 0."""
+    pulses = total - meter.start_total
+    return max(Fraction(0), Fraction(meter.start_index) + pulses * meter.weight)
 
 
 def measure(
@@ -97,26 +107,33 @@ def measure(
     record: PulseRecord,
     *,
     time_ok: bool,
-    total: int | None = None,
+    reached: Fraction | None = None,
+    energy: Fraction | None = None,
     stretch: Stretch | None = None,
 ) -> tuple[Measured, ...]:
     """What one record says of each of the meter's registers, in their order.
 
-    ``time_ok``: false makes every value TIME_UNCERTAIN. ``total`` is the counter's unbroken
-    total where the device's own has once gone back; ``raw`` stays the device's own count.
+    ``time_ok``: false makes every value TIME_UNCERTAIN. ``reached`` is the index where the
+    device's own total has once gone back, or another meter counted it; ``raw`` stays the device's
+    own count. ``energy`` (Wh) is what is derived from it; without it there is no such value.
+    Indices are cut to their decimals, never rounded up.
     A rate is the mean over ``stretch``, by default the record's own period; over a period of no
     length it is NOT_AVAILABLE.
     """
     rated = stretch or Stretch(record.delta, record.period_s * 1000)
     quality = Quality.GOOD if time_ok else Quality.TIME_UNCERTAIN
-    pulses = record.total if total is None else total
+    exact = index(meter, record.total) if reached is None else reached
     measured = []
     for register in meter.registers:
+        raw: int | None
         if register.kind is Kind.OUTPUT:
             value, raw = Decimal(record.output), record.output
+        elif register.key == ENERGY:
+            if energy is None:
+                continue
+            value, raw = cut(energy, register.decimals), None
         elif register.counting:
-            value = index(meter.start_index, pulses, meter.weight, register.decimals)
-            raw = record.total
+            value, raw = cut(exact, register.decimals), record.total
         elif rated.ms == 0:
             measured.append(Measured(register.key, None, Quality.NOT_AVAILABLE, record.delta))
             continue

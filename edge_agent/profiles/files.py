@@ -1,9 +1,12 @@
 """The profile files of this package: M-Bus ones are called ``mbus_….toml``, others are Modbus."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from common.errors import ConfigError
+from common.settings import MAX_FILE_BYTES
 
 MBUS = "mbus_"
 
@@ -22,3 +25,21 @@ def read(name: str, *, mbus: bool) -> bytes:
     if name not in known:
         raise ConfigError(f"profile {name[:60]!r} is not one of {', '.join(known)}")
     return (resources.files("edge_agent.profiles") / f"{name}.toml").read_bytes()
+
+
+def is_path(name: str) -> bool:
+    """Whether ``name`` means a file of one's own, not a profile of this package."""
+    return name.endswith(".toml")
+
+
+def read_own(path: Path, known: Sequence[str]) -> bytes:
+    """The file at ``path``; raises ConfigError, which lists the ``known`` ones of this package."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        expected = f"expected a file beside the configuration, or one of {', '.join(known)}"
+        raise ConfigError(f"profile {path}: {error.strerror}: {expected}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"profile {path}: larger than {MAX_FILE_BYTES} bytes")
+    return content

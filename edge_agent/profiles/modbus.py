@@ -1,150 +1,80 @@
 """Modbus device types as data: one TOML file each, with recorded registers and their readings."""
 
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
 from functools import cache
-from itertools import pairwise
+from pathlib import Path
 
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
-from common.errors import ConfigError, Undecodable
-from common.ids import KEY, KEY_RULE
-from common.reading import Measured, Quality
-from common.registers import Kind, Medium, Register
+from common.errors import ConfigError
 from common.settings import parse_toml
-from edge_agent.profiles import files
-from edge_agent.protocols.modbus import (
-    MAX_REGISTERS,
-    Absent,
-    Order,
-    Span,
-    Type,
-    decode,
-    encode,
-    merge,
-)
+from edge_agent.profiles import files, modbus_fit
+from edge_agent.profiles.modbus_faults import faults
+from edge_agent.profiles.modbus_map import Field, Identity, Profile, Recording
+from edge_agent.profiles.modbus_output import Output
+from edge_agent.protocols.modbus import Order
+
+__all__ = [
+    "Field",
+    "Output",
+    "Profile",
+    "fitting",
+    "load_profile",
+    "parse_profile",
+    "profile_names",
+]
 
 
-class Field(Struct, frozen=True, forbid_unknown_fields=True):
-    """One register of the device: where it stands, and what it means.
+class Variant(Struct, frozen=True, forbid_unknown_fields=True):
+    """A device type that is another one (of this package) but for what is said here."""
 
-    The value in the kind's unit (W, Wh, V, A …) is the number on the wire times ``scale``.
-    ``address`` is the address on the wire, from 0.
-    """
-
-    key: str
-    name: str
-    kind: Kind
-    address: int
-    type: Type
-    decimals: int
-    scale: str = "1"
-    order: Order | None = None
-    absent: Absent | None = None
-    obis: str | None = None
-
-    @property
-    def span(self) -> Span:
-        return Span(self.address, self.type.words)
+    same_as: str
+    name: str | UnsetType = UNSET
+    medium: str | UnsetType = UNSET
+    maker: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    recorded: Recording | UnsetType = UNSET
+    identify: Identity | UnsetType = UNSET
+    function: int | UnsetType = UNSET
+    order: Order | UnsetType = UNSET
+    base: int | UnsetType = UNSET
+    max_registers: int | UnsetType = UNSET
+    gap: int | UnsetType = UNSET
+    whole: bool | UnsetType = UNSET
 
 
-class Output(Struct, frozen=True, forbid_unknown_fields=True):
-    """A two-state output behind a coil (read with FC 1, set with FC 5)."""
-
-    key: str
-    name: str
-    coil: int
-    states: tuple[str, str] = ("off", "on")
-
-
-class Block(Struct, frozen=True, forbid_unknown_fields=True):
-    """Register words in hex, from ``address`` on."""
-
-    address: int
-    words: str
-
-
-class Recording(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a device answered, and the readings it must give; ``none`` is "not available"."""
-
-    origin: str
-    block: tuple[Block, ...]
-    readings: dict[str, str]
-
-
-class Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A device type.
-
-    ``function`` is 3 (holding registers) or 4 (input registers); a request asks for at most
-    ``max_registers`` and may read over ``gap`` registers that mean nothing to us.
-    """
-
-    name: str
-    maker: str
-    source: str
-    medium: str
-    register: tuple[Field, ...]
-    recorded: Recording | None = None
-    output: tuple[Output, ...] = ()
-    function: int = 3
-    order: Order = Order.ABCD
-    max_registers: int = MAX_REGISTERS
-    gap: int = 0
-
-    def order_of(self, field: Field) -> Order:
-        return field.order or self.order
-
-    @property
-    def requests(self) -> tuple[Span, ...]:
-        """What to ask for, in as few requests as the device allows."""
-        return merge([field.span for field in self.register], self.max_registers, self.gap)
-
-    def registers(self, interval_s: int = 0) -> tuple[Register, ...]:
-        """The device's registers as the rest of the system knows them; outputs come last."""
-        medium = Medium[self.medium.upper()]
-        fields = tuple(
-            Register(f.key, f.name, medium, f.kind, f.decimals, interval_s, f.obis)
-            for f in self.register
-        )
-        outputs = tuple(
-            Register(o.key, o.name, Medium.OTHER, Kind.OUTPUT, 0, interval_s, None, o.states, True)
-            for o in self.output
-        )
-        return fields + outputs
-
-    def decode(self, words: dict[int, int]) -> tuple[Measured, ...]:
-        """Readings from register words by address. Raises Undecodable when one is missing."""
-        return tuple(self._measured(field, words) for field in self.register)
-
-    def _measured(self, field: Field, words: dict[int, int]) -> Measured:
-        try:
-            own = [words[address] for address in range(field.span.address, field.span.end)]
-        except KeyError as error:
-            raise Undecodable(f"{field.key}: register {error} was not read") from error
-        number = decode(own, field.type, self.order_of(field), field.absent)
-        if number is None:
-            return Measured(field.key, None, Quality.NOT_AVAILABLE)
-        raw = number if isinstance(number, int) else None
-        return Measured(field.key, number * Decimal(field.scale), raw=raw)
-
-    def encode(self, field: Field, value: Decimal | None) -> dict[int, int]:
-        """Register words by address for a value in the kind's unit: what a device would hold."""
-        number = None if value is None else value / Decimal(field.scale)
-        words = encode(number, field.type, self.order_of(field), field.absent)
-        return {field.address + i: word for i, word in enumerate(words)}
+RECORDED_FOR = ("function", "order", "base")
+"""A variant that changes one of these answers otherwise than its original was recorded."""
 
 
 def parse_profile(content: bytes, source: str) -> Profile:
     """A profile from TOML; raises ConfigError with file and key."""
-    profile = parse_toml(content, Profile, source)
-    for key, reason in _faults(profile):
+    if "same_as" in parse_toml(content, dict[str, object], source):
+        profile = _apply(parse_toml(content, Variant, source), source)
+    else:
+        profile = parse_toml(content, Profile, source)
+    profile = msgspec.structs.replace(profile, output=tuple(_ordered(profile)))
+    for key, reason in faults(profile):
         raise ConfigError(f"{source}: {key}: {reason}")
+    if profile.otherwise:
+        other = _named(profile.otherwise, f"{source}: otherwise")
+        if not other.sunspec or other.registers() != profile.registers():
+            raise ConfigError(f"{source}: otherwise: expected SunSpec models of the same registers")
     return profile
 
 
+def load_profile(name: str, beside: Path | None = None) -> Profile:
+    """The profile ``name`` of this package (``eastron_sdm630``), or the file of one's own whose
+    path ends with ``.toml``, as seen from the folder ``beside``. Raises ConfigError."""
+    if not files.is_path(name):
+        return _built_in(name)
+    path = (beside or Path()) / name
+    return parse_profile(files.read_own(path, profile_names()), str(path))
+
+
 @cache
-def load_profile(name: str) -> Profile:
-    """The profile ``name`` of this package (``eastron_sdm630``); raises ConfigError."""
+def _built_in(name: str) -> Profile:
     return parse_profile(files.read(name, mbus=False), f"profile {name}.toml")
 
 
@@ -153,39 +83,28 @@ def profile_names() -> tuple[str, ...]:
     return files.names(mbus=False)
 
 
-def _faults(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Key and reason of what the types alone do not rule out."""
-    if profile.medium.upper() not in Medium.__members__:
-        yield "medium", f"{profile.medium!r} is not a medium"
-    if profile.function not in (3, 4):
-        yield "function", "expected 3 (holding registers) or 4 (input registers)"
-    if not 4 <= profile.max_registers <= MAX_REGISTERS:
-        yield "max_registers", f"expected 4 to {MAX_REGISTERS}"
-    if not profile.register and not profile.output:
-        yield "register", "at least one register or output is needed"
-    for number, field in enumerate(profile.register, 1):
-        for key, reason in _field_faults(field):
-            yield f"register[{number}].{key}", reason
-    for number, output in enumerate(profile.output, 1):
-        if not 0 <= output.coil <= 0xFFFF:
-            yield f"output[{number}].coil", "expected 0 to 65535"
-    keys = sorted([f.key for f in profile.register] + [o.key for o in profile.output])
-    for one, other in pairwise(keys):
-        if one == other:
-            yield "register", f"two registers have the key {one!r}"
+async def fitting(read: modbus_fit.Read) -> list[str]:
+    """The profiles that fit a device, the likeliest first; ``await read(function, address,
+    count)`` gives its words, or None where it gives none. Only reads."""
+    return await modbus_fit.fitting(read, {name: _built_in(name) for name in profile_names()})
 
 
-def _field_faults(field: Field) -> Iterator[tuple[str, str]]:
-    if not KEY.fullmatch(field.key):
-        yield "key", f"{field.key[:60]!r} is not {KEY_RULE}"
-    if not 0 <= field.address <= 0x10000 - field.type.words:
-        yield "address", "expected 0 to 65535"
-    if not 0 <= field.decimals <= 9:
-        yield "decimals", "expected 0 to 9"
-    try:
-        scale = Decimal(field.scale)
-    except InvalidOperation:
-        yield "scale", f"{field.scale!r} is not a number"
-    else:
-        if not scale.is_finite() or scale <= 0:
-            yield "scale", "expected a number above 0"
+def _apply(variant: Variant, source: str) -> Profile:
+    said = {key: getattr(variant, key) for key in variant.__struct_fields__ if key != "same_as"}
+    given = {key: value for key, value in said.items() if value is not UNSET}
+    if given.keys() & set(RECORDED_FOR):
+        given.setdefault("recorded", None)
+    return msgspec.structs.replace(_named(variant.same_as, f"{source}: same_as"), **given)
+
+
+def _ordered(profile: Profile) -> Iterator[Output]:
+    """The outputs, in the profile's order of bytes where they name none."""
+    for output in profile.output:
+        yield msgspec.structs.replace(output, order=output.order or profile.order)
+
+
+def _named(name: str, where: str) -> Profile:
+    """A profile of this package that another one names."""
+    if name not in profile_names():
+        raise ConfigError(f"{where}: {name[:60]!r} is not one of {', '.join(profile_names())}")
+    return _built_in(name)

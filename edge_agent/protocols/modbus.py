@@ -6,7 +6,7 @@ The Modbus Application Protocol (V1.1b3) knows 16-bit registers only, sent high 
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +18,9 @@ MAX_REGISTERS = 125
 
 MAX_COILS = 2000
 """Coils in one answer (V1.1b3 §6.1)."""
+
+MAX_WRITTEN_COILS = 1968
+"""Coils in one request (V1.1b3 §6.11)."""
 
 EXCEPTIONS = {
     0x01: "illegal function",
@@ -81,9 +84,12 @@ class Absent(StrEnum):
     ALL_ONES = "all-ones"
     MAX_SIGNED = "max-signed"
     MIN_SIGNED = "min-signed"
+    ZERO = "zero"
 
     def code(self, bits: int) -> int:
         """The bit pattern, as an unsigned number."""
+        if self is Absent.ZERO:
+            return 0
         if self is Absent.ALL_ONES:
             return (1 << bits) - 1
         return (1 << bits - 1) - (self is Absent.MAX_SIGNED)
@@ -169,6 +175,27 @@ class Span:
     @property
     def end(self) -> int:
         return self.address + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one read asks for: function 1 (coils), 3 (holding) or 4 (input registers)."""
+
+    function: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What one write sets: function 5 or 15 (coils, values 0 and 1), 6 or 16 (registers)."""
+
+    function: int
+    address: int
+    values: tuple[int, ...]
+
+
+Cells = Mapping[tuple[int, int], int]
+"""What was read: coils (0 or 1) and register words, by function and address."""
 
 
 def merge(spans: Sequence[Span], limit: int, gap: int = 0) -> tuple[Span, ...]:

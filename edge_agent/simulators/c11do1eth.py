@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import ssl
+from pathlib import Path
 from random import Random
 
 from common.clock import Clock
-from common.errors import InMetterError, NoAnswer
+from common.errors import InMetterError, NoAnswer, Unreachable
 from common.logs import events
-from edge_agent.protocols.c11do1eth import MAX_LINE, Ack, Frame, LineBuffer
+from edge_agent.protocols.c11do1eth import MAX_LINE, Ack, Cmd, Frame, LineBuffer, Result, Rsp
 from edge_agent.simulators.c11do1eth_core import C11Core
+from edge_agent.simulators.faults import FaultKind, Troubles
+from edge_agent.simulators.wire import Wire, connect
 
 __all__ = ["C11Core", "C11Simulator"]
 
@@ -19,7 +22,10 @@ class C11Simulator:
 
     Between attempts it waits ``back_off_s`` (first, longest), doubled each time and shortened
     at random by up to a half; only an acknowledged record makes it start from the first again.
-    ``tick_s`` is how often the core looks at its counter.
+    With ``tls_ca_file`` it speaks TLS, and only with a server whose certificate that authority has
+    signed for ``host``.
+    ``tick_s`` is how often the core looks at its counter. ``wire`` is where faults come in. While
+    it is not ``powered`` it does nothing.
     """
 
     def __init__(
@@ -29,19 +35,22 @@ class C11Simulator:
         port: int,
         clock: Clock,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls_ca_file: Path | None = None,
         back_off_s: tuple[float, float] = (1.0, 60.0),
         tick_s: float = 1.0,
         random: Random | None = None,
+        wire: Wire | None = None,
     ) -> None:
         self.core = core
         self.sessions = 0
+        self.powered = True
         self._address = (host, port)
         self._clock = clock
-        self._tls = tls
+        self._tls = ssl.create_default_context(cafile=tls_ca_file) if tls_ca_file else None
         self._first_s, self._longest_s = back_off_s
         self._tick_s = tick_s
         self._random = random or Random(core.device)
+        self._wire = wire or Wire(Troubles(core.device, clock), clock, core.device)
         self._wait_s = self._first_s
         self._writer: asyncio.StreamWriter | None = None
 
@@ -65,14 +74,17 @@ class C11Simulator:
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(self._tick_s)
+            if not self.powered:
+                continue
             now_ms = self._clock.now_ms()
             self._send(self.core.tick(now_ms))
             if self.core.stalled(now_ms):
                 self.cut()
 
     async def _session(self) -> None:
-        host, port = self._address
-        reader, writer = await asyncio.open_connection(host, port, ssl=self._tls, limit=MAX_LINE)
+        if not self.powered or self._wire.troubles.on(FaultKind.NETWORK_DOWN):
+            raise Unreachable("no power, or no network")
+        reader, writer = await connect(self._wire, *self._address, tls=self._tls)
         self._writer = writer
         self.sessions += 1
         try:
@@ -83,7 +95,7 @@ class C11Simulator:
                 while (frame := buffer.next_frame()) is not None:
                     if isinstance(frame, Ack) and frame.count:
                         self._wait_s = self._first_s
-                    self._send(self.core.receive(frame, self._clock.now_ms()))
+                    self._send(self._answers(frame))
             raise NoAnswer("the server hung up")
         finally:
             self._writer = None
@@ -92,6 +104,14 @@ class C11Simulator:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    def _answers(self, frame: Frame) -> list[Frame]:
+        """The core's, but for an order that finds the module busy."""
+        now_ms = self._clock.now_ms()
+        if isinstance(frame, Cmd) and self._wire.troubles.on(FaultKind.BUSY):
+            done_ms = self.core.clock_ms(now_ms)
+            return [Rsp(self.core.device, frame.command, Result.FAILED, None, done_ms)]
+        return self.core.receive(frame, now_ms)
+
     def _send(self, frames: list[Frame]) -> None:
-        if self._writer is not None and not self._writer.transport.is_closing():
+        if frames and self._writer is not None and not self._writer.transport.is_closing():
             self._writer.write(b"".join(frame.to_line() for frame in frames))

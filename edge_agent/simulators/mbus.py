@@ -7,6 +7,7 @@ from typing import Final
 from common.clock import Clock
 from common.errors import FrameError
 from edge_agent.protocols.mbus import link
+from edge_agent.simulators.mbus_collision import overlay
 from edge_agent.simulators.mbus_slave import Slave
 
 GAP_MS: Final = 1000
@@ -14,10 +15,14 @@ GAP_MS: Final = 1000
 
 
 class Bus:
-    """The meters behind a converter; no I/O. What meters say at the same time collides."""
+    """The meters behind a converter; no I/O. What meters say at the same time collides.
 
-    def __init__(self, slaves: Iterable[Slave]) -> None:
+    ``baud`` is the converter's; a meter at another rate neither hears nor disturbs.
+    """
+
+    def __init__(self, slaves: Iterable[Slave], baud: int = 2400) -> None:
         self.slaves = tuple(slaves)
+        self.baud = baud
 
     def restart(self) -> None:
         for slave in self.slaves:
@@ -25,13 +30,9 @@ class Bus:
 
     def answer(self, frame: link.Frame, at_ms: int) -> bytes:
         """What the master hears after a frame of its own; empty for silence."""
-        if isinstance(frame, link.Ack) or not frame.from_master:
-            return b""
-        address = frame.address
-        everybody = address in {link.BROADCAST, link.BROADCAST_WITH_ANSWER}
-        asked = [slave for slave in self.slaves if everybody or slave.address == address]
-        answers = [answer for slave in asked if (answer := slave.answer(frame, at_ms))]
-        return b"" if address == link.BROADCAST else _collide(answers)
+        hearing = [slave for slave in self.slaves if slave.hears(self.baud, at_ms)]
+        answers = ((slave.latency_bits, slave.answer(frame, at_ms)) for slave in hearing)
+        return overlay([(start, answer) for start, answer in answers if answer])
 
 
 class Receiver:
@@ -71,7 +72,7 @@ class MbusConverter:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; the port that was taken (0 asks for a free one)."""
-        self._server = await asyncio.start_server(self._serve, host, port)
+        self._server = await asyncio.start_server(self.serve, host, port)
         taken: int = self._server.sockets[0].getsockname()[1]
         return taken
 
@@ -88,7 +89,8 @@ class MbusConverter:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, or a serial line, until its other end goes."""
         self._writers.add(writer)
         self._bus.restart()
         receiver = Receiver()
@@ -103,15 +105,3 @@ class MbusConverter:
         finally:
             self._writers.discard(writer)
             writer.close()
-
-
-def _collide(answers: list[bytes]) -> bytes:
-    """A space (0) wins over a mark (1) on the bus, bit by bit."""
-    if not answers:
-        return b""
-    length = max(map(len, answers))
-    heard = bytearray(b"\xff" * length)
-    for answer in answers:
-        for position, byte in enumerate(answer):
-            heard[position] &= byte
-    return bytes(heard)

@@ -1,28 +1,26 @@
-"""Simulated M-Bus meters, without I/O: frames in, frames out (EN 13757-2 and -3)."""
+"""A simulated M-Bus meter, without I/O: frames in, frames out (EN 13757-2 and -3)."""
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec import Struct
 
-from common.clock import to_datetime
 from edge_agent.protocols.mbus import encode, link
-from edge_agent.protocols.mbus.encode import Place
-from edge_agent.protocols.mbus.header import Header
+from edge_agent.protocols.mbus.header import Header, manufacturer_code
+from edge_agent.protocols.mbus.selection import Secondary, parse_selection
+from edge_agent.simulators.mbus_records import RecordSource
 
 IDLE_MS: Final = 60_000
 """A slave that nobody asked for so long starts again at its first telegram."""
+BAUD_TRIAL_MS: Final = 120_000
+"""It takes its old baud rate again when it hears nothing good at the new one for so long
+(EN 13757-2: within two to ten minutes)."""
 APPLICATION_RESET: Final = 0x50
-
-ENERGY_WH: Final = b"\x03"
-ENERGY_10_WH: Final = b"\x04"
-POWER_W: Final = b"\x2b"
-VOLUME_L: Final = b"\x13"
-FABRICATION_NUMBER: Final = b"\x78"
-ERROR_FLAGS: Final = b"\xfd\x17"
-VOLTAGE_100_MV: Final = b"\xfd\xc8"
-CURRENT_1_MA: Final = b"\xfd\xd9"
-PHASES: Final = (b"\xfc\x01", b"\xfc\x02", b"\xfc\x03")
+DATA_SEND: Final = 0x51
+SET_BAUD: Final = 0xB8
+BAUD_RATES: Final = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400)
+"""Those of CI B8 to BF."""
+SET_ADDRESS: Final = b"\x01\x7a"
+"""The record that sets the primary address: DIF 01, VIF 7A."""
 
 
 class Identity(Struct, frozen=True):
@@ -33,126 +31,136 @@ class Identity(Struct, frozen=True):
     version: int
     medium: int
 
-
-class RecordSource(Protocol):
-    """A meter's data at an instant: its telegrams in order, each a sequence of records."""
-
-    def telegrams(self, at_ms: int) -> Sequence[Sequence[bytes]]: ...
-
-
-class ElectricityState(Protocol):
-    """What an electricity meter measures; per-phase values are those of L1, L2 and L3."""
-
-    def energy_import_wh(self, at_ms: int) -> int: ...
-
-    def power_w(self, at_ms: int) -> int: ...
-
-    def voltages_dv(self, at_ms: int) -> tuple[int, int, int]:
-        """In tenths of a volt."""
-
-    def currents_ma(self, at_ms: int) -> tuple[int, int, int]: ...
+    @property
+    def secondary(self) -> Secondary:
+        """What a selection is compared with."""
+        maker = manufacturer_code(self.manufacturer)
+        rest = (maker & 0xFF, maker >> 8, self.version, self.medium)
+        return Secondary(self.identification, rest)
 
 
-class VolumeState(Protocol):
-    """What a water or gas meter measures."""
+class Memory:
+    """What a slave remembers of a master, for its own address or for 253 (EN 13757-2, 5.5)."""
 
-    def volume_l(self, at_ms: int) -> int: ...
+    def __init__(self) -> None:
+        self.fcb: bool | None = None
+        self.position = 0
+        self.last = b""
 
-
-class ElectricityRecords:
-    """The telegram of a three-phase meter: its total has 12 digits of Wh, and rolls over."""
-
-    def __init__(self, state: ElectricityState, identification: str) -> None:
-        self._state = state
-        self._serial = int(identification)
-        self.error_flags = 0
-
-    def telegrams(self, at_ms: int) -> Sequence[Sequence[bytes]]:
-        state = self._state
-        energy = state.energy_import_wh(at_ms)
-        records = [
-            encode.bcd(FABRICATION_NUMBER, self._serial, 4),
-            encode.bcd(ENERGY_WH, energy % 10**12, 6),
-            encode.integer(ENERGY_10_WH, energy // 10 % 2**31, 4, Place(tariff=1)),
-            encode.integer(POWER_W, state.power_w(at_ms), 4),
-        ]
-        for phase, voltage in zip(PHASES, state.voltages_dv(at_ms), strict=True):
-            records.append(encode.integer(VOLTAGE_100_MV + phase, voltage, 2))
-        for phase, current in zip(PHASES, state.currents_ma(at_ms), strict=True):
-            records.append(encode.integer(CURRENT_1_MA + phase, current, 4))
-        return [[*records, _date_and_time(at_ms), encode.flags(ERROR_FLAGS, self.error_flags)]]
-
-
-class VolumeRecords:
-    """The telegram of a water meter, in litres; its total rolls over at 10^8 l."""
-
-    def __init__(self, state: VolumeState, identification: str) -> None:
-        self._state = state
-        self._serial = int(identification)
-
-    def telegrams(self, at_ms: int) -> Sequence[Sequence[bytes]]:
-        volume = self._state.volume_l(at_ms) % 10**8
-        serial = encode.bcd(FABRICATION_NUMBER, self._serial, 4)
-        return [[serial, encode.bcd(VOLUME_L, volume, 4), _date_and_time(at_ms)]]
-
-
-def _date_and_time(at_ms: int) -> bytes:
-    now = to_datetime(at_ms)
-    return encode.date_and_time(now.year, now.month, now.day, now.hour, now.minute)
+    def clear(self) -> None:
+        """The next telegram is the first."""
+        self.fcb, self.position, self.last = None, 0, b""
 
 
 class Slave:
-    """One meter on the bus, with the frame count bit's memory (EN 13757-2, 5.5).
+    """One meter on the bus.
 
-    The same bit as before repeats the last telegram, a toggled one gives the next; FCV = 0
-    always gives the next.
+    The same frame count bit as before repeats the last telegram, a toggled one gives the next;
+    FCV = 0 always gives the next. ``latency_bits`` is how many bit times it takes to answer
+    (11 to 330): meters that answer together collide bit by bit.
     """
 
-    def __init__(self, address: int, identity: Identity, source: RecordSource) -> None:
+    def __init__(
+        self, address: int, identity: Identity, source: RecordSource, *, latency_bits: int = 11
+    ) -> None:
         self.address = address
         self.identity = identity
         self.status = 0
+        self.baud = 2400
+        self.selected = False
+        self.latency_bits = latency_bits
         self._source = source
         self._access = 0
-        self._fcb: bool | None = None
-        self._position = 0
-        self._last = b""
+        self._own = Memory()
+        self._as_selected = Memory()
         self._asked_ms: int | None = None
+        self._baud_before = self.baud
+        self._trial_ends_ms: int | None = None
 
     def restart(self) -> None:
-        """Forget the frame count; the next telegram is the first."""
-        self._fcb = None
-        self._position = 0
-        self._last = b""
+        """Forget all masters: not selected, and the next telegram is the first."""
+        self.selected = False
+        self._forget()
+
+    def hears(self, baud: int, at_ms: int) -> bool:
+        """Whether a good frame at this baud rate is one for the slave too."""
+        if self._trial_ends_ms is not None and at_ms >= self._trial_ends_ms:
+            self.baud, self._trial_ends_ms = self._baud_before, None
+        if baud != self.baud:
+            return False
+        self._trial_ends_ms = None
+        return True
 
     def answer(self, frame: link.Frame, at_ms: int) -> bytes:
-        """The answer to a frame for this slave; empty when it stays silent."""
-        if self._asked_ms is not None and at_ms - self._asked_ms >= IDLE_MS:
-            self.restart()
-        self._asked_ms = at_ms
-        if isinstance(frame, link.LongFrame):
-            return self._reset() if frame.ci == APPLICATION_RESET else b""
-        if not isinstance(frame, link.ShortFrame):
+        """The answer to a frame on the bus; empty when the slave stays silent."""
+        if isinstance(frame, link.Ack) or not frame.from_master:
+            return b""
+        if frame.address == link.SELECTED:
+            return self._answer_selected(frame, at_ms)
+        everybody = {link.BROADCAST, link.BROADCAST_WITH_ANSWER}
+        if frame.address != self.address and frame.address not in everybody:
+            return b""
+        answer = self._answer(frame, self._own, at_ms)
+        return b"" if frame.address == link.BROADCAST else answer
+
+    def _answer_selected(self, frame: link.ShortFrame | link.LongFrame, at_ms: int) -> bytes:
+        mask = parse_selection(frame) if isinstance(frame, link.LongFrame) else None
+        if mask is not None:
+            self.selected = mask.fits(self.identity.secondary)
+            self._as_selected.clear()
+            return link.Ack().to_bytes() if self.selected else b""
+        if not self.selected:
             return b""
         if frame.control == link.SND_NKE:
-            return self._reset()
+            self.selected = False
+        return self._answer(frame, self._as_selected, at_ms)
+
+    def _answer(self, frame: link.ShortFrame | link.LongFrame, memory: Memory, at_ms: int) -> bytes:
+        if self._asked_ms is not None and at_ms - self._asked_ms >= IDLE_MS:
+            self._forget()
+        self._asked_ms = at_ms
+        ack = link.Ack().to_bytes()
+        if isinstance(frame, link.LongFrame):
+            user_data = frame.control & ~link.FCB == link.SND_UD
+            return ack if user_data and self._obey(frame, at_ms) else b""
+        if frame.control == link.SND_NKE:
+            memory.clear()
+            return ack
         request = frame.control | link.FCB | link.FCV
         if request == link.REQ_UD2 | link.FCB:
-            return self._telegram(frame.control, at_ms)
+            return self._telegram(frame.control, memory, at_ms)
         # No alarm data of class 1 is ever waiting.
-        return link.Ack().to_bytes() if request == link.REQ_UD1 | link.FCB else b""
+        return ack if request == link.REQ_UD1 | link.FCB else b""
 
-    def _reset(self) -> bytes:
-        self.restart()
-        return link.Ack().to_bytes()
+    def _obey(self, frame: link.LongFrame, at_ms: int) -> bool:
+        """Carry out what a master sent; whether it is acknowledged. All of it may be repeated."""
+        if frame.ci == APPLICATION_RESET:
+            self._forget()
+        elif frame.ci == DATA_SEND:
+            self._write(frame.data)
+        elif SET_BAUD <= frame.ci < SET_BAUD + len(BAUD_RATES):
+            self._baud_before, self.baud = self.baud, BAUD_RATES[frame.ci - SET_BAUD]
+            self._trial_ends_ms = at_ms + BAUD_TRIAL_MS
+        else:
+            return False
+        return True
 
-    def _telegram(self, control: int, at_ms: int) -> bytes:
+    def _write(self, record: bytes) -> None:
+        """Only the primary address can be written; the rest is acknowledged and ignored."""
+        if record[:2] == SET_ADDRESS and len(record) == 3 and record[2] <= link.MAX_PRIMARY:
+            self.address = record[2]
+
+    def _forget(self) -> None:
+        self._own.clear()
+        self._as_selected.clear()
+
+    def _telegram(self, control: int, memory: Memory, at_ms: int) -> bytes:
         fcb = bool(control & link.FCB)
         counted = bool(control & link.FCV)
-        if counted and fcb is self._fcb and self._last:
-            return self._last
+        if counted and fcb is memory.fcb and memory.last:
+            return memory.last
         telegrams = self._source.telegrams(at_ms)
-        position = self._position % len(telegrams)
+        position = memory.position % len(telegrams)
         self._access = (self._access + 1) & 0xFF
         header = Header(
             access=self._access,
@@ -164,7 +172,7 @@ class Slave:
         )
         more_follows = position + 1 < len(telegrams)
         frame = encode.response(self.address, header, telegrams[position], more_follows)
-        self._position = position + 1
-        self._fcb = fcb if counted else self._fcb
-        self._last = frame.to_bytes()
-        return self._last
+        memory.position = position + 1
+        memory.fcb = fcb if counted else memory.fcb
+        memory.last = frame.to_bytes()
+        return memory.last

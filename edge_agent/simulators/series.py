@@ -9,6 +9,7 @@ from common.errors import ConfigError
 
 HOURLY = ("uk_electricity", "uk_gas")
 DRAW_OFFS = "draw_offs_workshop"
+STANDARD = ("standard_business", "standard_heating", "standard_household")
 HOURS = 4 * 7 * 24
 MILLION = 1_000_000
 
@@ -27,6 +28,19 @@ def hourly(name: str) -> tuple[int, ...]:
     if name not in HOURLY:
         raise ConfigError(f"series {name!r} is not one of {', '.join(HOURLY)}")
     return tuple(int(value) for _, value in _rows(name))
+
+
+@cache
+def standard(name: str) -> tuple[int, ...]:
+    """Energy in Wh for each hour of a week from a Monday 00:00 UTC, 1000 in the mean.
+
+    The shapes are our own assumption, of the kind that standard load profiles have: no measured
+    data and no table of somebody else's is in them. Raises ConfigError when there is none such.
+    """
+    if name not in STANDARD:
+        raise ConfigError(f"series {name!r} is not one of {', '.join(STANDARD)}")
+    work, saturday, sunday = zip(*(map(int, row[1:]) for row in _rows(name)), strict=True)
+    return work * 5 + saturday + sunday
 
 
 @cache

@@ -1,177 +1,177 @@
-"""Everything on a simulated site, made from its scenario: worlds, modules, buses, servers."""
+"""Everything on a simulated site, made from its scenario, on the wire."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from common.clock import Clock
-from common.settings import read_secret
-from edge_agent.profiles.modbus import load_profile
-from edge_agent.simulators.c11do1eth import C11Core, C11Simulator
+from edge_agent.simulators.conductor import Cable, Conductor
+from edge_agent.simulators.control import Control
+from edge_agent.simulators.devices import (
+    Device,
+    SimulatedMbusMeter,
+    SimulatedModbusUnit,
+    SimulatedModule,
+)
+from edge_agent.simulators.entries import Entry, MBusEntry, ModbusEntry, Site
+from edge_agent.simulators.faults import Troubles
 from edge_agent.simulators.mbus import MbusConverter
-from edge_agent.simulators.mbus_slave import ElectricityRecords, Identity, Slave, VolumeRecords
-from edge_agent.simulators.modbus import ModbusServer, SimulatedModbusMeter
-from edge_agent.simulators.scenario import C11Entry, Site, parse_address
+from edge_agent.simulators.modbus import ModbusServer
+from edge_agent.simulators.modbus_rtu import ModbusRtuServer
+from edge_agent.simulators.port import Pty, PtyPort, Tcp, TcpPort, parse_address, parse_listen
 from edge_agent.simulators.truth import Truth
-from edge_agent.simulators.world import Meter
+from edge_agent.simulators.wire import Serve, Wire
 
-MANUFACTURER = "INM"
-"""The flag of our simulated meters; no maker has registered it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BusState:
-    """A meter of the world as a simulated M-Bus meter asks for it."""
-
-    meter: Meter
-
-    def energy_import_wh(self, at_ms: int) -> int:
-        return int(self.meter.index(at_ms))
-
-    def volume_l(self, at_ms: int) -> int:
-        return int(self.meter.index(at_ms) * 1000)
-
-    def power_w(self, at_ms: int) -> int:
-        return int(self.meter.present(at_ms))
-
-    def voltages_dv(self, at_ms: int) -> tuple[int, int, int]:
-        """A stiff grid that gives way a little under load."""
-        voltage = 2300 - self.power_w(at_ms) // 3000
-        return voltage, voltage + 4, voltage - 3
-
-    def currents_ma(self, at_ms: int) -> tuple[int, int, int]:
-        """The load spread evenly over the three phases, at 230 V and a power factor of 1."""
-        current = self.power_w(at_ms) * 1000 // 690
-        return current, current, current
+Say = Callable[[str], None]
 
 
-class SimulatedModule:
-    """A C11DO1ETH module of the scenario, with the file in which its memory survives."""
+class SimulatedLine:
+    """A port or serial port of the site, and the devices behind it."""
 
-    def __init__(self, site: Site, entry: C11Entry, clock: Clock) -> None:
-        meter = site.world.meters[entry.meter]
-        weight = entry.weight * 1000
-        self.entry = entry
-        self.core = C11Core(
-            entry.device,
-            read_secret(site.beside(entry.key_file)).encode(),
-            lambda at_ms: meter.pulses(at_ms, weight),
-        )
-        self._clock = clock
-        self._state = site.beside(entry.state_file) if entry.state_file else None
+    def __init__(self, name: str, place: Tcp | Pty, wire: Wire, serve: Serve) -> None:
+        self.name = name
+        self.troubles = wire.troubles
+        self.where = ""
+        self._place = place
+        self._port: TcpPort | PtyPort
+        if isinstance(place, Pty):
+            self._port = PtyPort(place, serve, wire)
+        else:
+            self._port = TcpPort(place, serve, wire)
 
-    def power_up(self) -> None:
-        """Switch on; goes on from the state file where there is one."""
-        if self._state is not None and self._state.exists():
-            self.core.load(self._state)
-        self.core.power_up(self._clock.now_ms())
-        self.save()
+    async def start(self) -> None:
+        """OSError: the place cannot be had."""
+        rtu = "rtu+tcp:" if isinstance(self._place, Tcp) and self._place.rtu else ""
+        self.where = rtu + await self._port.start()
 
-    def save(self) -> None:
-        """Replace the state file as a whole."""
-        if self._state is not None:
-            fresh = self._state.with_name(self._state.name + ".new")
-            self.core.save(fresh)
-            fresh.replace(self._state)
+    @property
+    def listens(self) -> bool:
+        return self._port.listens
+
+    async def close(self) -> None:
+        await self._port.close()
+
+    def cut(self) -> None:
+        self._port.cut()
+
+    async def take_down(self) -> None:
+        """A serial line stays, and no bytes go through it."""
+        if isinstance(self._port, TcpPort):
+            await self._port.close()
+
+    async def bring_up(self) -> None:
+        if not self.listens:
+            await self._port.start()
+
+
+class ModuleCable:
+    """The line of a module, which is its own."""
+
+    def __init__(self, module: SimulatedModule) -> None:
+        self.troubles = module.troubles
+        self._module = module
+
+    def cut(self) -> None:
+        self._module.simulator.cut()
+
+    async def take_down(self) -> None:
+        self.cut()
+
+    async def bring_up(self) -> None:
+        """The module comes back by itself."""
 
 
 class SimulatedSite:
     """The devices of a scenario on a clock; nothing listens or connects before ``run``.
 
     For a time-lapse, give a ManualClock, put the meters on the wire with ``listening``, and use
-    ``modules`` directly: they are the very objects that ``run`` connects.
+    ``modules`` directly: they are the very objects that ``run`` connects. ``control`` is where
+    orders are taken (``HOST:PORT``, loopback).
     Raises ConfigError when a module's key cannot be read.
     """
 
-    def __init__(self, site: Site, clock: Clock, truth: Path | None = None) -> None:
-        scenario, meters = site.scenario, site.world.meters
-        self.modules = {
-            entry.device: SimulatedModule(site, entry, clock) for entry in scenario.c11do1eth
-        }
-        self.units: dict[str, dict[int, SimulatedModbusMeter]] = defaultdict(dict)
-        for unit in scenario.modbus:
-            profile = load_profile(unit.profile)
-            meter = SimulatedModbusMeter(profile, meters[unit.meter], clock)
-            self.units[unit.listen][unit.unit] = meter
-        self.slaves: dict[str, list[Slave]] = defaultdict(list)
-        for entry in scenario.mbus:
-            slave = _slave(entry.address, entry.identification, meters[entry.meter])
-            self.slaves[entry.listen].append(slave)
-        self.truth = Truth(
-            truth, site.world, clock, outputs=self.output_states, pulses=self._pulses
-        )
+    def __init__(
+        self, site: Site, clock: Clock, truth: Path | None = None, control: str = ""
+    ) -> None:
         self._site = site
         self._clock = clock
+        self._meters = site.world.meters
+        self.modules = {
+            entry.device: SimulatedModule(
+                entry, self._meters[entry.meter], site.path.parent, clock, self._wire(entry.device)
+            )
+            for entry in site.c11do1eth
+        }
+        self.devices: dict[str, Device] = dict(self.modules)
+        self.lines = {name: self._line(name, *line) for line, name in site.lines.items()}
+        cables: dict[str, Cable] = {**self.lines}
+        cables |= {name: ModuleCable(module) for name, module in self.modules.items()}
+        every: tuple[Entry, ...] = (*site.c11do1eth, *site.mbus, *site.modbus)
+        entries = {one.name: one for one in every}
+        self.conductor = Conductor(entries, self.devices, cables, site.faults, clock)
+        self.truth = Truth(truth, site.world, self.devices, clock)
+        self._control = Control(control, self.conductor, self.places, clock) if control else None
 
     def output_states(self) -> dict[str, int]:
-        """States by ``DEVICE/OUTPUT`` of the modules and ``METER/OUTPUT`` of the Modbus units."""
-        states = {
-            f"{device}/{module.entry.output}": module.core.output
-            for device, module in self.modules.items()
-            if module.entry.output
-        }
-        for unit in self._site.scenario.modbus:
-            for key, state in self.units[unit.listen][unit.unit].outputs.items():
-                states[f"{unit.meter}/{key}"] = state
-        return states
+        """States of all outputs, by ``DEVICE/OUTPUT``."""
+        return self.truth.at(self._clock.now_ms()).outputs
 
-    def _pulses(self, at_ms: int) -> dict[str, int]:
-        meters = self._site.world.meters
-        return {
-            device: meters[module.entry.meter].pulses(at_ms, module.entry.weight * 1000)
-            for device, module in self.modules.items()
-        }
+    def places(self) -> list[str]:
+        """One line for each device: its kind, its name, and where it is."""
+        polled: list[tuple[str, MBusEntry | ModbusEntry, str, int]] = [
+            *(("mbus", one, "address", one.address) for one in self._site.mbus),
+            *(("modbus", one, "unit", one.unit) for one in self._site.modbus),
+        ]
+        lines = [
+            f"{kind} {entry.name} listens on {line.where} {word} {number}, line {line.name}"
+            for kind, entry, word, number in polled
+            for line in [self.lines[self._site.lines[kind, entry.listen]]]
+        ]
+        for entry in self._site.c11do1eth:
+            host, port = parse_address(entry.server)
+            lines.append(f"c11do1eth {entry.device} connects to {host}:{port}")
+        return lines
 
     @asynccontextmanager
-    async def listening(self, say: Callable[[str], None] = lambda _: None) -> AsyncIterator[None]:
-        """M-Bus converters and Modbus servers on the wire; ``say`` hears where.
+    async def listening(self) -> AsyncIterator[None]:
+        """The lines of M-Bus and Modbus meters on the wire.
 
         Raises OSError when a port is taken.
         """
         async with AsyncExitStack() as stack:
-            for listen, slaves in self.slaves.items():
-                host, port = parse_address(listen)
-                converter = MbusConverter(slaves, self._clock)
-                stack.push_async_callback(converter.close)
-                port = await converter.start(host, port)
-                for entry in self._site.scenario.mbus:
-                    if entry.listen == listen:
-                        say(f"mbus {entry.meter} listens on {host}:{port} address {entry.address}")
-            for listen, units in self.units.items():
-                host, port = parse_address(listen)
-                server = ModbusServer(host, port, units)
-                stack.push_async_callback(server.close)
-                port = await server.start()
-                for unit in self._site.scenario.modbus:
-                    if unit.listen == listen:
-                        say(f"modbus {unit.meter} listens on {host}:{port} unit {unit.unit}")
+            for line in self.lines.values():
+                stack.push_async_callback(line.close)
+                await line.start()
             yield
 
-    async def run(self, say: Callable[[str], None]) -> None:
+    async def run(self, say: Say) -> None:
         """Put everything on the wire until cancelled; ``say`` hears where, and then that it is up.
 
         Raises OSError when a port is taken or a file cannot be written.
         """
         powered: list[SimulatedModule] = []
-        async with self.listening(say):
+        async with self.listening():
             try:
                 self.truth.write()
+                control = await self._control.start() if self._control is not None else ""
                 for module in self.modules.values():
                     module.power_up()
                     powered.append(module)
                 async with asyncio.TaskGroup() as tasks:
                     for module in powered:
-                        host, port = parse_address(module.entry.server)
-                        simulator = C11Simulator(module.core, host, port, self._clock)
-                        tasks.create_task(simulator.run())
-                        say(f"c11do1eth {module.entry.device} connects to {host}:{port}")
+                        tasks.create_task(module.simulator.run())
+                    for line in self.places():
+                        say(line)
+                    if control:
+                        say(f"control listens on {control}")
                     tasks.create_task(self._keep(powered))
                     tasks.create_task(self.truth.run())
+                    tasks.create_task(self.conductor.run())
                     say("simulated site is up")
             finally:
+                if self._control is not None:
+                    await self._control.close()
                 for module in powered:
                     module.save()
 
@@ -181,10 +181,36 @@ class SimulatedSite:
             for module in modules:
                 module.save()
 
+    def _wire(self, name: str) -> Wire:
+        return Wire(Troubles(name, self._clock), self._clock, self._site.scenario.seed)
 
-def _slave(address: int, identification: str, meter: Meter) -> Slave:
-    identity = Identity(identification, MANUFACTURER, 1, meter.medium)
-    state = BusState(meter)
-    if meter.small_unit == "mWh":
-        return Slave(address, identity, ElectricityRecords(state, identification))
-    return Slave(address, identity, VolumeRecords(state, identification))
+    def _line(self, name: str, kind: str, listen: str) -> SimulatedLine:
+        wire = self._wire(name)
+        if kind == "mbus":
+            slaves = [self._slave(one, wire) for one in self._site.mbus if one.listen == listen]
+            converter = MbusConverter(slaves, self._clock)
+            return SimulatedLine(name, parse_listen(listen), wire, converter.serve)
+        units = {
+            one.unit: self._unit(one, wire) for one in self._site.modbus if one.listen == listen
+        }
+        place = parse_listen(listen, rtu=True)
+        return SimulatedLine(name, place, wire, _modbus(place, units))
+
+    def _slave(self, entry: MBusEntry, wire: Wire) -> SimulatedMbusMeter:
+        troubles = Troubles(entry.name, self._clock)
+        meter = SimulatedMbusMeter(entry, self._meters[entry.meter], troubles, wire)
+        self.devices[entry.name] = meter
+        return meter
+
+    def _unit(self, entry: ModbusEntry, wire: Wire) -> SimulatedModbusUnit:
+        troubles = Troubles(entry.name, self._clock)
+        meter = self._meters[entry.meter]
+        unit = SimulatedModbusUnit(entry, meter, self._clock, troubles, wire)
+        self.devices[entry.name] = unit
+        return unit
+
+
+def _modbus(place: Tcp | Pty, units: Mapping[int, SimulatedModbusUnit]) -> Serve:
+    if isinstance(place, Pty) or place.rtu:
+        return ModbusRtuServer(units).serve
+    return ModbusServer(place.host, place.port, units).serve

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import ClassVar, Protocol
 
 from common.registers import Medium
 
@@ -27,6 +28,7 @@ class Curve:
 
     points: tuple[int, ...]
     step_ms: int
+    back: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.step_ms <= 0 or HOUR_MS % self.step_ms:
@@ -62,6 +64,39 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """A curve that flows only within ``spans`` of the world's time, in ms since its origin.
+
+    Spans do not overlap and are in order; the last one may have no end. The curve's own time
+    runs on outside of them, ``shift_ms`` ahead of the world's. ``back``: it flows the other way.
+    """
+
+    curve: Curve
+    spans: tuple[tuple[int, int | None], ...] = ((0, None),)
+    shift_ms: int = 0
+    back: bool = False
+
+    def integral(self, elapsed_ms: int) -> int:
+        """What has flowed since the origin, exactly, in small-unit·ms/h/FINE."""
+        return sum(
+            self._until(elapsed_ms if end is None else min(elapsed_ms, end)) - self._until(begin)
+            for begin, end in self.spans
+            if begin < elapsed_ms
+        )
+
+    def rate(self, elapsed_ms: int) -> int:
+        """Small units an hour at this instant, whichever way."""
+        if any(
+            begin <= elapsed_ms and (end is None or elapsed_ms < end) for begin, end in self.spans
+        ):
+            return self.curve.rate(self.shift_ms + elapsed_ms)
+        return 0
+
+    def _until(self, elapsed_ms: int) -> int:
+        return self.curve.integral(self.shift_ms + elapsed_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """How the world's time follows the clock's: from ``origin_ms``, ``speed`` times as fast.
 
@@ -80,14 +115,27 @@ class Timeline:
         return self.origin_ms <= at_ms and (self.until_ms is None or at_ms < self.until_ms)
 
 
+class MeterFace(Protocol):
+    """What a simulated device shows of a meter: indexes in Wh or m³, power in W or flow in m³/h."""
+
+    def index(self, at_ms: int) -> Decimal: ...
+
+    def exported(self, at_ms: int) -> Decimal: ...
+
+    def present(self, at_ms: int) -> Decimal: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A meter in the world. ``start`` is what stood on its face at the origin, in small units."""
+    """A meter in the world. ``start`` is what stood on its face at the origin, in small units.
+
+    What flows back stands in a register of its own on an electricity meter; all others turn back.
+    """
 
     key: str
     medium: Medium
     start: int
-    curves: tuple[Curve, ...]
+    curves: tuple[Curve | Flow, ...]
     timeline: Timeline
 
     @property
@@ -101,27 +149,52 @@ class Meter:
 
     def consumed(self, at_ms: int) -> int:
         """Small units since the origin; grows, never falls."""
-        elapsed_ms = self.timeline.elapsed_ms(at_ms)
-        return sum(curve.integral(elapsed_ms) for curve in self.curves) // (FINE * HOUR_MS)
+        return self._flowed(at_ms, back=False)
+
+    def returned(self, at_ms: int) -> int:
+        """Small units that have flowed back since the origin; grows, never falls."""
+        return self._flowed(at_ms, back=True)
+
+    def turned(self, at_ms: int) -> int:
+        """Small units by which the face has turned since the origin."""
+        if self.medium is Medium.ELECTRICITY:
+            return self.consumed(at_ms)
+        return self.consumed(at_ms) - self.returned(at_ms)
 
     def rate(self, at_ms: int) -> int:
-        """Small units an hour of the clock (the world's speed included); 0 outside its time."""
+        """Small units an hour of the clock (the world's speed included); 0 outside its time.
+
+        Below 0 when more flows back.
+        """
         if not self.timeline.runs(at_ms):
             return 0
         elapsed_ms = self.timeline.elapsed_ms(at_ms)
-        return self.timeline.speed * sum(curve.rate(elapsed_ms) for curve in self.curves)
+        rates = (-c.rate(elapsed_ms) if c.back else c.rate(elapsed_ms) for c in self.curves)
+        return self.timeline.speed * sum(rates)
 
     def pulses(self, at_ms: int, weight: int) -> int:
-        """Pulses given since the origin by a transmitter of ``weight`` small units a pulse."""
+        """Pulses given since the origin by a transmitter of ``weight`` small units a pulse.
+
+        Ours, an assumption, gives none for what flows back.
+        """
         return self.consumed(at_ms) // weight
 
     def index(self, at_ms: int) -> Decimal:
         """What stands on the meter's face, in Wh or m³."""
-        return Decimal(self.start + self.consumed(at_ms)).scaleb(-self.small_decimals)
+        return Decimal(self.start + self.turned(at_ms)).scaleb(-self.small_decimals)
+
+    def exported(self, at_ms: int) -> Decimal:
+        """What stands in an electricity meter's register of what flowed back, in Wh; or m³."""
+        return Decimal(self.returned(at_ms)).scaleb(-self.small_decimals)
 
     def present(self, at_ms: int) -> Decimal:
         """Power in W, or flow in m³/h."""
         return Decimal(self.rate(at_ms)).scaleb(-self.small_decimals)
+
+    def _flowed(self, at_ms: int, *, back: bool) -> int:
+        elapsed_ms = self.timeline.elapsed_ms(at_ms)
+        integrals = (c.integral(elapsed_ms) for c in self.curves if c.back is back)
+        return sum(integrals) // (FINE * HOUR_MS)
 
 
 @dataclass(frozen=True, slots=True)

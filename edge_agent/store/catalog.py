@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.messages.envelope import encode
 from common.messages.uplink import Catalog, CatalogDevice, CatalogRegister
 from common.registers import Register
-from edge_agent.store.journal import Journal, Transaction, latest_catalog
+from edge_agent.store.journal import Journal, Transaction, latest_catalogs
+
+PART_BYTES = 200_000
+"""The devices of one catalog, encoded; a message may have a megabyte, and the keys of ten thousand
+others go beside them."""
 
 Numbers = dict[str, dict[str, int]]
 """Device key → register key → register number."""
@@ -27,7 +32,7 @@ async def number_registers(journal: Journal, devices: Sequence[Described]) -> Nu
 
     A register whose kind or decimals have changed is a new one: what was measured before keeps
     its number and its scale.
-    Appends a catalog entry when it differs from the last one.
+    Appends catalog entries, together all devices, when they differ from the last ones.
     """
 
     def work(transaction: Transaction) -> Numbers:
@@ -42,12 +47,30 @@ async def number_registers(journal: Journal, devices: Sequence[Described]) -> Nu
             entries.append(
                 CatalogDevice(device.key, device.name, device.driver, registers, device.model)
             )
-        newest = latest_catalog(transaction.connection)
-        if newest is None or newest[1].devices != entries:
-            transaction.append(Catalog(transaction.at, entries))
+        newest = [part for _, part in latest_catalogs(transaction.connection)]
+        if not newest or [device for part in newest for device in part.devices] != entries:
+            transaction.append(*_parts(transaction.at, entries))
         return numbers
 
     return await journal.write(work)
+
+
+def _parts(at: int, devices: list[CatalogDevice]) -> list[Catalog]:
+    """One catalog, or as many as it takes for each to fit into a message."""
+    parts: list[list[CatalogDevice]] = [[]]
+    size = 0
+    for device in devices:
+        size += len(encode(device))
+        if parts[-1] and size > PART_BYTES:
+            parts.append([])
+            size = len(encode(device))
+        parts[-1].append(device)
+    keys = [device.key for device in devices]
+    catalogs = []
+    for part in parts:
+        own = {device.key for device in part}
+        catalogs.append(Catalog(at, part, [key for key in keys if key not in own]))
+    return catalogs
 
 
 def _number(transaction: Transaction, device: str, register: Register) -> int:

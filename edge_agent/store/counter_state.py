@@ -6,62 +6,71 @@ everything up to it is stored, or is lost for ever because the device has it no 
 """
 
 import sqlite3
+from bisect import bisect_left, bisect_right
 
 import msgspec
 from msgspec import Struct
 
-from common.ranges import RangeSet
+from edge_agent.metering.gas import Energy
+from edge_agent.metering.meters import Installed
+from edge_agent.metering.tally import Tally
 
-OFFSETS = 16
-"""Counter resets that are remembered, for records that come later than newer ones."""
+KNOWN = 8
+"""Boots of a device whose time is known, for records of theirs that have none."""
 
-
-class CounterState(Struct, omit_defaults=True):
-    """A device's counter: last count, its time, the unbroken total, what was added since when."""
-
-    raw: int
-    at: int
-    total: int
-    offsets: list[tuple[int, int]] = []
-
-    def offset_at(self, at: int) -> int:
-        """What made a count of the time ``at`` a part of the unbroken total."""
-        fitting = [offset for since, offset in self.offsets if since <= at]
-        return fitting[-1] if fitting else 0
-
-    def rebase(self, since: int, offset: int) -> None:
-        """From ``since`` on, counts are ``offset`` short of the total."""
-        if offset != self.offset_at(since):
-            self.offsets = [*self.offsets, (since, offset)][-OFFSETS:]
+MOST_WAITING = 4096
+"""Records that wait for others, or have a gap before them: more than a ring of 3,400."""
 
 
 class PushState(Struct, omit_defaults=True):
-    """Everything up to ``floor`` is stored or lost; ``stored`` is what is above it, by boot."""
+    """Everything up to ``floor`` is stored or lost; ``stored`` is what is above it, by boot.
+
+    ``goal``: the device's last number when its session began; 0 when no more is waited for.
+    Two kinds of records are stored here as lines, and become readings when ``floor`` has come to
+    ``goal`` at the latest. ``undated``: their time may yet become known, by ``known`` (boot →
+    uptime and time of a synced record). ``early``: what their count means is told by those before
+    them, which have not come yet.
+    """
 
     floor: int
     boot: int = 0
     stored: dict[int, list[tuple[int, int]]] = {}
-    counter: CounterState | None = None
+    counter: Tally | None = None
     times_ok: bool = True
+    goal: int = 0
+    known: dict[int, tuple[int, int]] = {}
+    undated: list[str] = []
+    early: list[str] = []
+    meters: list[Installed] = []
+    energy: Energy | None = None
+
+    def begins_anew(self, boot: int, last: int) -> bool:
+        """Whether the device gives its numbers a second time: it counts its records, or its boots,
+        lower than before."""
+        highest = max([self.floor, *(ranges[-1][1] for ranges in self.stored.values())])
+        return boot < self.boot or last < highest
 
     def resume(self, boot: int, oldest: int, last: int) -> int:
         """A session begins; the device holds oldest..last. The highest number stored up to there.
 
-        A device that counts lower than before, its records or its boots, gives its numbers a
-        second time: then nothing may be taken as stored, and it sends again what it holds.
+        Of a device that begins anew nothing may be taken as stored; it sends what it holds.
         """
-        highest = max([self.floor, *(top for ranges in self.stored.values() for _, top in ranges)])
-        if boot < self.boot or last < highest:
+        oldest = min(oldest, last + 1)
+        if self.begins_anew(boot, last):
+            if self.counter:
+                self.counter.renew(other=boot < self.boot)
             self.floor, self.stored = oldest - 1, {}
-        self.boot = boot
+            self.known = {}
+        self.boot, self.goal = boot, last
         self.floor = max(self.floor, oldest - 1)
         self._rise()
         return self.floor
 
     def take(self, boot: int, seq: int) -> bool:
         """Whether the record is new; from now on it is stored."""
-        ranges = RangeSet(self.stored.get(boot, ()))
-        if seq <= self.floor or seq in ranges:
+        ranges = self.stored.get(boot, [])
+        place = bisect_left(ranges, seq, key=_last)
+        if seq <= self.floor or (place < len(ranges) and ranges[place][0] <= seq):
             return False
         self._settle(boot, seq, seq)
         return True
@@ -71,22 +80,40 @@ class PushState(Struct, omit_defaults=True):
         if last > self.floor:
             self._settle(boot, max(first, self.floor + 1), last)
 
+    def learn(self, known: dict[int, tuple[int, int]]) -> None:
+        """Keep what is known of the newest boots' times."""
+        self.known = {boot: known[boot] for boot in sorted(known)[-KNOWN:]}
+
+    def is_whole(self, seq: int) -> bool:
+        """Whether all that came before the record, and can come, is here and has its time."""
+        return self.floor >= self.goal or (self.floor >= seq and not self.undated)
+
     def _settle(self, boot: int, first: int, last: int) -> None:
-        ranges = RangeSet(self.stored.get(boot, ()))
-        ranges.add(first, last)
-        self.stored = {**self.stored, boot: list(ranges)}
+        ranges = self.stored.setdefault(boot, [])
+        low = bisect_left(ranges, first - 1, key=_last)
+        high = bisect_right(ranges, last + 1, key=_first)
+        if low < high:
+            first, last = min(first, ranges[low][0]), max(last, ranges[high - 1][1])
+        ranges[low:high] = [(first, last)]
+        if sum(map(len, self.stored.values())) > MOST_WAITING:
+            # The oldest gap is given up: it would never be filled.
+            self.floor = min(ranges[0][0] for ranges in self.stored.values()) - 1
         self._rise()
 
     def _rise(self) -> None:
-        every = RangeSet(pair for ranges in self.stored.values() for pair in ranges)
-        for first, last in every:
-            if first <= self.floor + 1 <= last + 1:
-                self.floor = max(self.floor, last)
-        above = {
-            boot: [pair for pair in ranges if pair[1] > self.floor]
-            for boot, ranges in self.stored.items()
-        }
-        self.stored = {boot: ranges for boot, ranges in above.items() if ranges}
+        while near := [boot for boot, one in self.stored.items() if one[0][0] <= self.floor + 1]:
+            for boot in near:
+                self.floor = max(self.floor, self.stored[boot].pop(0)[1])
+                if not self.stored[boot]:
+                    del self.stored[boot]
+
+
+def _first(pair: tuple[int, int]) -> int:
+    return pair[0]
+
+
+def _last(pair: tuple[int, int]) -> int:
+    return pair[1]
 
 
 def load(connection: sqlite3.Connection, device: str) -> PushState | None:

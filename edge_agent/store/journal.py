@@ -8,7 +8,7 @@ Invariants, each with its test in ``tests/contract/test_journal_*.py``:
 4. An entry is settled only by the cloud's word (or because it can never be sent). That
    survives ``kill -9``; what a power cut undoes is sent again.
 5. An unsettled entry is never deleted. Deletion takes the oldest settled ones, and only those.
-6. The newest catalog is always kept.
+6. The newest catalogs, which together describe all devices, are always kept.
 7. Whatever a ``resume`` does not name is queued again, if it is still kept.
 8. A number that was never given cannot be settled; if the cloud says that it has such a number,
    the file is an old copy, and the journal takes a new identity and queues all that it keeps.
@@ -268,7 +268,7 @@ class Journal:
     async def prune(self, before_ms: int) -> int:
         """Delete settled entries that were appended before ``before_ms``; returns how many.
 
-        When the newest catalog would go, it is first appended again (invariants 3 and 6).
+        When the newest catalogs would go, they are first appended again (invariants 3 and 6).
         """
         deleted = 0
         while some := await self.write(partial(_prune, before_ms=before_ms), self._pruned):
@@ -319,20 +319,31 @@ def _prune(transaction: Transaction, before_ms: int) -> tuple[int, int] | None:
     bound = bound if young is None else young
     if bound == first:
         return None
-    newest = latest_catalog(connection)
-    if newest is not None and newest[0] < bound:
-        transaction.append(newest[1])
+    newest = latest_catalogs(connection)
+    if newest and newest[0][0] < bound:
+        transaction.append(*(catalog for _, catalog in newest))
     for table in ("entry", "catalog", "rejected"):
         connection.execute(f"DELETE FROM {table} WHERE seq < ?", (bound,))  # noqa: S608
     return first, bound
 
 
-def latest_catalog(connection: sqlite3.Connection) -> tuple[int, Catalog] | None:
-    """The newest catalog and its number."""
-    row = connection.execute(
-        "SELECT seq, body FROM entry WHERE seq = (SELECT max(seq) FROM catalog)"
-    ).fetchone()
-    return (row[0], msgspec.json.decode(row[1], type=Catalog)) if row else None
+def latest_catalogs(connection: sqlite3.Connection) -> list[tuple[int, Catalog]]:
+    """The newest catalogs that together describe all devices, in order, with their numbers."""
+    found: list[tuple[int, Catalog]] = []
+    described: set[str] = set()
+    rows = connection.execute(
+        "SELECT seq, body FROM entry WHERE seq IN (SELECT seq FROM catalog) ORDER BY seq DESC"
+    )
+    for seq, body in rows:
+        catalog = msgspec.json.decode(body, type=Catalog)
+        own = {device.key for device in catalog.devices}
+        if found and not own <= set(found[-1][1].others) - described:
+            break
+        found.insert(0, (seq, catalog))
+        described |= own
+        if described.issuperset(found[-1][1].others):
+            break
+    return found
 
 
 def _settled_up_to(connection: sqlite3.Connection, seq: int) -> int | None:

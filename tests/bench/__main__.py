@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import bare, edge, real
+from tests.bench import bare, c11, edge, mbus, polling, real, requests
 from tests.bench.figures import Figure, table, write_json
 from tests.bench.servers import VAR
 
@@ -12,6 +12,11 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "bare.command": lambda _: bare.command(),
     "bare.process": lambda _: bare.process(),
     "edge": edge.footprint,
+    "polling": lambda peers: [*polling.footprint(peers), *polling.jitter(peers)],
+    "c11.connected": c11.connected,
+    "c11.replay": c11.replay,
+    "mbus": mbus.decoding,
+    "modbus": lambda _: requests.requests_per_poll(),
     "latency": real.latency,
     "command": real.command,
 }

@@ -10,7 +10,14 @@ from common.clock import Clock, SystemClock
 from common.errors import Retryable
 from common.ranges import RangeSet
 from common.registers import Medium
-from edge_agent.drivers.c11do1eth import C11Module, CommunicationServer, Limits, Output, Periods
+from edge_agent.drivers.c11do1eth import (
+    C11Module,
+    CommunicationServer,
+    Item,
+    Limits,
+    Output,
+    Periods,
+)
 from edge_agent.protocols.c11do1eth import (
     Ack,
     Auth,
@@ -38,7 +45,7 @@ class MemorySink:
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, int, int], Rec | Evt] = {}
-        self.arrivals: list[Rec | Evt] = []
+        self.arrivals: list[Item] = []
         self.groups: list[int] = []
         self.failures = 0
         self.entered = asyncio.Event()
@@ -54,7 +61,7 @@ class MemorySink:
             numbers.add(1, hello.oldest - 1)
         return min(self._contiguous(device), hello.last)
 
-    async def store(self, device: str, items: Sequence[Rec | Evt]) -> int:
+    async def store(self, device: str, items: Sequence[Item]) -> int:
         self.entered.set()
         await self.gate.wait()
         if self.failures:
@@ -63,7 +70,8 @@ class MemorySink:
         self.groups.append(len(items))
         for item in items:
             self.arrivals.append(item)
-            self.stored.setdefault((device, item.boot, item.seq), item)
+            if isinstance(item, Rec | Evt):
+                self.stored.setdefault((device, item.boot, item.seq), item)
             self._committed[device].add(item.seq, item.seq)
             if isinstance(item, Evt) and item.lost:
                 self._committed[device].add(*item.lost)

@@ -1,17 +1,28 @@
-"""Foreign Modbus programs as tests meet them: libmodbus' server, mbpoll, socat's wires."""
+"""Foreign Modbus programs as tests meet them: servers, masters, socat's wires."""
 
 import asyncio
 import ctypes
+import json
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from edge_agent.profiles.modbus import Profile
 from tests.contract import libmodbus_server
 from tests.harness.services import find_program, without
 
-SERVER = Path(libmodbus_server.__file__)
+HERE = Path(__file__).parent
+PEERS = HERE.parent / "peers"
+SERVERS = {
+    "libmodbus": "libmodbus_server.py",
+    "modbus-tk": "modbus_tk_server.py",
+    "uModbus": "umodbus_server.py",
+    "modbus-serial": "modbus_serial_server.js",
+    "jsmodbus": "jsmodbus_server.js",
+}
+"""Foreign servers and the programs that drive them, each with the same arguments."""
 
 
 @asynccontextmanager
@@ -28,21 +39,55 @@ async def _program(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def libmodbus(
-    where: str, function: int, address: int, words: Sequence[int]
+async def server(
+    name: str, where: str, function: int, address: int, words: Sequence[int]
 ) -> AsyncIterator[str]:
-    """libmodbus as the server on ``tcp`` or on a serial device; gives the port or the device."""
-    try:
-        ctypes.CDLL(libmodbus_server.LIBRARY)
-    except OSError:
-        without("libmodbus")
+    """A foreign server on ``tcp`` or on a serial device; gives the port or the device."""
     texts = [f"{word:04x}" for word in words]
-    command = (sys.executable, str(SERVER), where, str(function), str(address), *texts)
+    command = (*_interpreter(name), where, str(function), str(address), *texts)
     async with _program(*command) as process:
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), 20)
-        assert line, "libmodbus did not start"
+        assert line, f"{name} did not start"
         yield line.decode().strip()
+
+
+def libmodbus(
+    where: str, function: int, address: int, words: Sequence[int]
+) -> AbstractAsyncContextManager[str]:
+    """``server`` with libmodbus."""
+    return server("libmodbus", where, function, address, words)
+
+
+def _interpreter(name: str) -> tuple[str, str]:
+    """What runs the server, and its program. Skips (in CI: fails) where it is not installed."""
+    program = SERVERS[name]
+    if program.endswith(".js"):
+        return node(name), str(PEERS / program)
+    try:
+        if name == "libmodbus":
+            ctypes.CDLL(libmodbus_server.LIBRARY)
+        elif find_spec(name.lower().replace("-", "_")) is None:
+            without(name)
+    except OSError:
+        without(name)
+    return sys.executable, str(HERE / program)
+
+
+def node(package: str) -> str:
+    """The path of node, when this npm package is there."""
+    program = find_program("node")
+    if not (PEERS / "node_modules" / package).is_dir():
+        without(f"{package} (npm)")
+    return program
+
+
+@asynccontextmanager
+async def terminals(folder: Path) -> AsyncIterator[tuple[Path, Path]]:
+    """Two serial ports, wired to each other."""
+    ends = (folder / "ours", folder / "theirs")
+    async with wire(*(f"PTY,link={end},raw,echo=0" for end in ends)):
+        yield ends
 
 
 @asynccontextmanager
@@ -57,14 +102,36 @@ async def wire(one: str, other: str) -> AsyncIterator[None]:
 
 
 async def mbpoll(port: int, unit: int, *options: str) -> list[str]:
-    """What mbpoll reads: the text after each ``[ADDRESS]:``."""
-    command = (find_program("mbpoll"), "-m", "tcp", "-p", str(port), "-a", str(unit), "-1", "-0")
-    async with _program(*command, *options, "127.0.0.1") as process:
+    """What mbpoll reads over TCP: the text after each ``[ADDRESS]:``."""
+    return await _mbpoll(unit, "-m", "tcp", "-p", str(port), *options, "127.0.0.1")
+
+
+async def mbpoll_rtu(device: Path, unit: int, *options: str) -> list[str]:
+    """As ``mbpoll``, on a serial port."""
+    serial = ("-m", "rtu", "-b", "9600", "-P", "none", "-o", "5")
+    return await _mbpoll(unit, *serial, *options, str(device))
+
+
+async def _mbpoll(unit: int, *options: str) -> list[str]:
+    command = (find_program("mbpoll"), "-a", str(unit), "-1", "-0")
+    async with _program(*command, *options) as process:
         output, errors = await asyncio.wait_for(process.communicate(), 20)
     lines = output.decode("utf-8", "replace").splitlines()
     values = [line.split(":", 1)[1].strip() for line in lines if line.startswith("[")]
     assert values, output + errors
     return values
+
+
+async def jsmodbus_read(
+    device: Path, unit: int, function: int, address: int, count: int
+) -> list[int] | int | str:
+    """What jsmodbus reads as an RTU master: words, or the exception's code, or its error."""
+    given = map(str, (device, unit, function, address, count))
+    async with _program(node("jsmodbus"), str(PEERS / "jsmodbus_read.js"), *given) as process:
+        output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert output, errors
+    found: list[int] | int | str = json.loads(output)
+    return found
 
 
 def recorded(profile: Profile) -> tuple[int, list[int]]:

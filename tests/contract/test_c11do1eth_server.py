@@ -1,7 +1,6 @@
 """What the communication server grants and refuses, against devices written by hand."""
 
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import pytest
 
@@ -301,20 +300,6 @@ async def test_what_came_before_a_hang_up_is_stored() -> None:
             await other.open()
         sink.gate.set()
         await sink.until(lambda: len(sink.stored) == 99)
-
-
-async def test_a_record_of_unknown_time_is_dated_by_a_synced_one_of_its_boot() -> None:
-    sink = MemorySink()
-    async with serving(sink) as (server, port), device(port) as hand:
-        await hand.open(last=3)
-        lost = replace(rec(1), clock=Clock.UNKNOWN, at_ms=0, boot=9)
-        early = replace(rec(2), clock=Clock.UNKNOWN, at_ms=0)
-        hand.send(rec(3), lost, early)
-        await sink.until(lambda: len(sink.stored) == 3)
-        assert sink.stored["m1", 1, 2].at_ms == NOW_MS - 1000
-        assert sink.stored["m1", 1, 2].clock is Clock.UNKNOWN
-        assert sink.stored["m1", 9, 1].at_ms == 0
-        assert server.counters.undated == 1
 
 
 async def test_an_event_with_a_word_unknown_so_far_is_stored() -> None:

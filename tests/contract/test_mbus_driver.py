@@ -14,15 +14,13 @@ from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus import MbusMeter
 from edge_agent.profiles.mbus import load_profile
 from edge_agent.protocols.mbus import encode, link
+from edge_agent.protocols.mbus.answers import sealed_response
 from edge_agent.protocols.mbus.header import Header
+from edge_agent.protocols.mbus.selection import Secondary
 from edge_agent.protocols.mbus.telegram import decode_frame
 from edge_agent.simulators.mbus import MbusConverter
-from edge_agent.simulators.mbus_slave import (
-    ElectricityRecords,
-    Identity,
-    Slave,
-    VolumeRecords,
-)
+from edge_agent.simulators.mbus_records import ElectricityRecords, VolumeRecords
+from edge_agent.simulators.mbus_slave import Identity, Slave
 from tests.contract.test_mbus_line import peer
 from tests.unit.test_mbus_simulator import NOW_MS, Steady, ThreeTelegrams
 
@@ -204,7 +202,7 @@ async def test_an_answer_split_into_single_bytes_is_read(clock: ManualClock) -> 
         (b"", NoAnswer),
         (b"\x00\xff\x00", FrameError),
         (answer(1)[:-2] + b"\x00\x16", FrameError),
-        (answer(1)[:20], NoAnswer),
+        (answer(1)[:20], FrameError),
         (b"hang up", Disconnected),
         (answer(1, address=2), NoAnswer),
         (b"\xe5", NoAnswer),
@@ -245,6 +243,26 @@ async def test_an_encrypted_telegram_is_undecodable(clock: ManualClock) -> None:
         line = Line(url)
         with pytest.raises(Undecodable, match="encrypted"):
             await meter(line, 1, clock).read()
+        await line.close()
+
+
+async def test_an_encrypted_telegram_is_read_with_its_key_and_with_no_other(
+    clock: ManualClock,
+) -> None:
+    pytest.importorskip("Crypto")
+    key = bytes(range(16))
+    records = [encode.integer(b"\x2b", 7, 4)]
+    secret = sealed_response(1, IDENTITY, records, key).to_bytes()
+    profile = load_profile("mbus_electricity")
+    async with peer(Scripted(secret, secret).serve) as url:
+        line = Line(url)
+        for aes_key, readable in ((key, True), (bytes(16), False)):
+            one = MbusMeter("one", line, 1, profile, clock=clock, aes_key=aes_key)
+            if readable:
+                assert (await one.read()).measured[1].value == 7
+            else:
+                with pytest.raises(Undecodable, match="key"):
+                    await one.read()
         await line.close()
 
 
@@ -291,7 +309,25 @@ async def test_a_new_connection_starts_at_the_first_telegram(converter: MbusConv
         writer.close()
 
 
+async def test_the_retries_are_as_many_as_are_set(clock: ManualClock) -> None:
+    for retries in (0, 1, 4):
+        scripted = Scripted(*[b""] * 9)
+        async with peer(scripted.serve) as url:
+            line = Line(url, quiet_s=0.01)
+            profile = load_profile("mbus_electricity")
+            one = MbusMeter(
+                "one", line, 1, profile, clock=clock, timeout_s=SHORT_S, retries=retries
+            )
+            with pytest.raises(NoAnswer):
+                await one.read()
+            await line.close()
+        assert len(scripted.heard) == 2 * (1 + retries)
+
+
 def test_an_address_that_cannot_be_is_a_configuration_error(clock: ManualClock) -> None:
     for address in (-1, 251, 253, 255):
         with pytest.raises(ConfigError, match="0 to 250"):
             meter(Line("tcp://127.0.0.1:1"), address, clock)
+    with pytest.raises(ConfigError, match="no wildcards"):
+        profile = load_profile("mbus_electricity")
+        MbusMeter("m", Line("tcp://127.0.0.1:1"), Secondary("1FFFFFFF"), profile, clock=clock)

@@ -1,6 +1,7 @@
 """A shared line against peers that mangle bytes: late, split, echoed, cut off, or noise."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -293,3 +294,77 @@ async def test_a_closed_line_connects_again_when_it_is_needed() -> None:
 def test_a_wrong_url_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigError, match=r"^line "):
         Line(url)
+
+
+async def test_an_order_comes_before_polls_that_wait() -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.readuntil(b"\n"):
+            heard.append(request)
+            writer.write(b"=" + request)
+
+    async def order(line: Line) -> None:
+        async with line.turn(order=True) as turn:
+            await turn.exchange(b"order\n", accept_line, LONG_S)
+
+    async with peer(serve) as url:
+        line = line_to(url)
+        async with line.turn() as turn:
+            polls = [
+                asyncio.ensure_future(line.exchange(f"poll {n}\n".encode(), accept_line, LONG_S))
+                for n in range(3)
+            ]
+            await turn.exchange(b"first\n", accept_line, LONG_S)
+            assert line.turns.waiting == 3
+            ordered = asyncio.ensure_future(order(line))
+            await turn.exchange(b"second\n", accept_line, LONG_S)
+        await asyncio.gather(ordered, *polls)
+        assert heard[:3] == [b"first\n", b"second\n", b"order\n"]
+        await line.close()
+
+
+@pytest.mark.parametrize("echo", [False, True])
+async def test_listening_gives_whatever_comes_and_silence_keeps_the_connection(echo: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.readuntil(b"\n"):
+            if echo:
+                writer.write(request)
+            if request != b"silent\n":
+                for part in (b"\x00gar", b"bage"):
+                    writer.write(part)
+                    await writer.drain()
+
+    async with peer(serve) as url:
+        line = line_to(url)
+        async with line.turn() as turn:
+            for _ in range(3):
+                assert await turn.listen(b"silent\n", SHORT_S, SHORT_S) == b""
+            assert await turn.listen(b"loud\n", LONG_S, SHORT_S) == b"\x00garbage"
+            assert await turn.listen(b"silent\n", SHORT_S, SHORT_S) == b""
+        assert line.connection == 1
+        await line.close()
+
+
+async def test_every_byte_on_the_wire_is_logged_in_hex(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"=" + await reader.readuntil(b"\n"))
+        await reader.read()
+
+    async with peer(serve) as url:
+        line = line_to(url)
+        with caplog.at_level(logging.DEBUG, logger="inmetter.wire"):
+            await line.exchange(b"ab\n", accept_line, LONG_S)
+        await line.close()
+        assert [one.getMessage() for one in caplog.records] == [
+            f"{url} > 61 62 0a",
+            f"{url} < 3d 61 62 0a",
+        ]
+
+
+async def test_a_converter_that_is_not_there_is_told_with_the_likely_cause() -> None:
+    port = free_port()
+    with pytest.raises(
+        Unreachable, match=f"nothing listens on port {port}: wrong port, or no conv"
+    ):
+        await line_to(f"tcp://127.0.0.1:{port}").exchange(b"a\n", accept_line, LONG_S)

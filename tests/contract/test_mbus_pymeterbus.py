@@ -15,7 +15,8 @@ from edge_agent.profiles.mbus import load_profile, profile_names
 from edge_agent.protocols.mbus import encode
 from edge_agent.protocols.mbus.telegram import decode_frame
 from edge_agent.simulators.mbus import MbusConverter
-from edge_agent.simulators.mbus_slave import ElectricityRecords, Identity, Slave
+from edge_agent.simulators.mbus_records import ElectricityRecords
+from edge_agent.simulators.mbus_slave import Identity, Slave
 from tests.unit.test_mbus_simulator import NOW_MS, Steady
 
 
@@ -58,7 +59,7 @@ def test_a_foreign_decoder_understands_our_requests(address: int) -> None:
 
 def read_with_foreign_master(port: int) -> list[bytes]:
     """Ping, two reads and a ping of nobody, with pyMeterBus's functions over pySerial."""
-    with serial.serial_for_url(f"socket://127.0.0.1:{port}", timeout=5) as bus:
+    with serial.serial_for_url(f"socket://127.0.0.1:{port}", timeout=1) as bus:
         meterbus.send_ping_frame(bus, 5)
         heard = [meterbus.recv_frame(bus, 1)]
         for _ in range(2):
@@ -68,6 +69,34 @@ def read_with_foreign_master(port: int) -> list[bytes]:
         meterbus.send_ping_frame(bus, 6)
         heard.append(meterbus.recv_frame(bus, 1) or b"")
         return heard
+
+
+def read_selected_with_foreign_master(port: int) -> list[bytes]:
+    """Select by a mask that fits, and read; then by one that does not."""
+    with serial.serial_for_url(f"socket://127.0.0.1:{port}", timeout=1) as bus:
+        meterbus.send_select_frame(bus, "1020FFFFCD25FFFF")
+        heard = [meterbus.recv_frame(bus, 1)]
+        meterbus.send_request_frame(bus, meterbus.ADDRESS_NETWORK_LAYER)
+        heard.append(meterbus.recv_frame(bus, meterbus.FRAME_DATA_LENGTH))
+        bus.timeout = 0.1
+        meterbus.send_select_frame(bus, "1021FFFFFFFFFFFF")
+        heard.append(meterbus.recv_frame(bus, 1) or b"")
+        meterbus.send_request_frame(bus, meterbus.ADDRESS_NETWORK_LAYER)
+        heard.append(meterbus.recv_frame(bus, 1) or b"")
+        return heard
+
+
+async def test_a_foreign_master_selects_by_secondary_address() -> None:
+    converter = MbusConverter([simulated_meter()], ManualClock(NOW_MS))
+    port = await converter.start()
+    try:
+        heard = await asyncio.to_thread(read_selected_with_foreign_master, port)
+    finally:
+        await converter.close()
+    ack, telegram, nobody, silence = heard
+    assert isinstance(meterbus.load(ack), meterbus.TelegramACK)
+    assert meterbus.load(telegram).records[1].value == 1_234_567_891
+    assert (nobody, silence) == (b"", b"")
 
 
 async def test_a_foreign_master_reads_the_simulated_converter() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import FrameError, Undecodable
+from edge_agent.__main__ import FINDING, GOOD, main
 from edge_agent.protocols.mbus.dif import Function
 from edge_agent.protocols.mbus.record import Record
 from edge_agent.protocols.mbus.telegram import Telegram, decode_frame
@@ -45,7 +46,7 @@ FUNCTIONS = {
     "Instantaneous value": Function.INSTANTANEOUS,
     "Maximum value": Function.MAXIMUM,
     "Minimum value": Function.MINIMUM,
-    "Value during error state": Function.DURING_ERROR,
+    "Value during error state": Function.ERROR,
 }
 UNITS = {"m^3": "m³", "m^3/h": "m³/h", "Units for H.C.A.": "HCA", "-": "", "Reserved": ""}
 QUANTITIES = {
@@ -159,3 +160,13 @@ def test_good_records_before_a_cut_are_kept(name: str) -> None:
     telegram = decode_frame(bytes.fromhex((ROOT / "errors" / f"{name}.hex").read_text()))
     assert [record.value for record in telegram.records] == [Decimal("12.565"), Decimal("0.113")]
     assert len(telegram.errors) == 1
+
+
+@needs_frames
+@pytest.mark.parametrize("path", FRAMES + ERRORS, ids=[path.stem for path in FRAMES + ERRORS])
+def test_the_command_tells_sound_frames_from_malformed_ones(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    malformed = path in ERRORS
+    assert main(["decode", "mbus", "--json", str(path)]) == (FINDING if malformed else GOOD)
+    assert len(capsys.readouterr().err.splitlines()) == int(malformed)

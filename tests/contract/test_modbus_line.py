@@ -17,7 +17,7 @@ from common.errors import (
 )
 from edge_agent.drivers.modbus_line import ModbusLine
 from edge_agent.protocols.modbus import Span
-from tests.contract.modbus_peer import frame, peer, zeros
+from tests.contract.modbus_peer import frame, peer, rtu, zeros
 from tests.harness.ports import free_port
 
 TWO = Span(0, 2)
@@ -29,8 +29,13 @@ def reading(*words: int) -> bytes:
     return bytes((3, len(data))) + data
 
 
+def other_unit(request: bytes) -> bytes:
+    answer = frame(request, reading(1, 2))
+    return answer[:6] + b"\x02" + answer[7:]
+
+
 FAULTS: list[tuple[str, Callable[[bytes], bytes | None], type[InMetterError], str]] = [
-    ("silence", lambda _: b"", NoAnswer, r"no answer within 0\.3 s"),
+    ("silence", lambda _: b"", NoAnswer, r"no answer within 0\.3 s: no unit 1"),
     ("hang-up", lambda _: None, Disconnected, "hung up"),
     ("too few", lambda r: frame(r, reading(1)), FrameError, "asked for 2 registers, got 1"),
     ("too many", lambda r: frame(r, reading(1, 2, 3)), FrameError, "got 3"),
@@ -40,12 +45,27 @@ FAULTS: list[tuple[str, Callable[[bytes], bytes | None], type[InMetterError], st
     ("other function", lambda r: frame(r, bytes((6, 0, 0, 0, 0))), FrameError, "function 6"),
     ("not Modbus", lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", FrameError, "not a Modbus TCP"),
     ("no number", lambda r: frame(r, reading(1, 2), transaction=0), FrameError, "no transaction"),
+    ("other unit", other_unit, FrameError, "unit 2 answered instead of unit 1"),
+    ("echo", lambda r: r, FrameError, "gives back what is sent"),
+    ("half", lambda r: frame(r, reading(1, 2))[:9], FrameError, "only a part of one"),
+    ("RTU", lambda _: rtu("03 04 0001 0002"), FrameError, r"speaks RTU: use rtu\+tcp"),
+    ("web", lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", FrameError, "a web server"),
     ("other number", lambda r: frame(r, reading(1, 2), transaction=999), NoAnswer, "no answer"),
     ("function", lambda r: frame(r, bytes((0x83, 1))), Refused, r"01 \(illegal function\)"),
-    ("address", lambda r: frame(r, bytes((0x83, 2))), Refused, r"02 \(illegal data address\)"),
+    (
+        "address",
+        lambda r: frame(r, bytes((0x83, 2))),
+        Refused,
+        r"02 \(illegal data address\).* off by one",
+    ),
     ("busy", lambda r: frame(r, bytes((0x83, 6))), NoAnswer, r"06 \(server device busy\)"),
-    ("gateway path", lambda r: frame(r, bytes((0x83, 0x0A))), NoAnswer, "gateway path"),
-    ("gateway target", lambda r: frame(r, bytes((0x83, 0x0B))), NoAnswer, "failed to respond"),
+    ("gateway path", lambda r: frame(r, bytes((0x83, 0x0A))), NoAnswer, "no way to unit 1"),
+    (
+        "gateway target",
+        lambda r: frame(r, bytes((0x83, 0x0B))),
+        NoAnswer,
+        "reached no unit 1: wrong",
+    ),
     ("strange", lambda r: frame(r, bytes((0x83, 0x77))), Refused, r"77 \(unknown\)"),
 ]
 
@@ -76,17 +96,6 @@ async def test_a_late_answer_is_never_taken_for_the_next() -> None:
         assert await line.read_registers(1, 3, TWO) == [0, 0]
         assert device.connections == 2
         line.close()
-
-
-def rtu(pdu: str) -> bytes:
-    """A frame on a serial line: unit 1, the PDU, its CRC (V1.02 over serial line §6.2.2)."""
-    data = b"\x01" + bytes.fromhex(pdu)
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return data + crc.to_bytes(2, "little")
 
 
 async def test_a_late_rtu_answer_that_meets_the_next_connection_passes_by() -> None:

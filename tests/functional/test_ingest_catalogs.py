@@ -7,7 +7,7 @@ from cloud.services.ingest import Ingest, Outcome, ingest
 from cloud.storage.unit_of_work import Store
 from common.messages.downlink import Ack, Resume
 from common.messages.envelope import decode, encode
-from common.messages.uplink import CatalogRegister, Readings, Value
+from common.messages.uplink import Catalog, CatalogDevice, CatalogRegister, Readings, Value
 from common.registers import Kind, Medium, Register
 from tests.harness.says import NOW, POWER, STREAM, VOLUME, Gateway, catalog, power
 from tests.harness.tables import rows_of
@@ -175,3 +175,26 @@ def test_a_known_register_is_not_lost_for_a_label(greeted: Store) -> None:
     worse = altered(catalog(ONE), b'"kind":"power"', b'"kind":"might"')
     rejected = why(ingest(greeted, [Gateway().batch(4, worse, power(NOW + 1, 3))], NOW))
     assert [seq for seq, _ in rejected] == [4, 5]
+
+
+def part(key: str, no: int, *others: str) -> Catalog:
+    device = CatalogDevice(key, key, "mbus", [CatalogRegister(no, POWER)])
+    return Catalog(NOW, [device], list(others))
+
+
+def test_a_part_of_a_catalog_retires_nothing_that_the_other_parts_describe(store: Store) -> None:
+    gateway = Gateway()
+    ingest(store, [gateway.hello()], NOW)
+    active = (
+        "SELECT device.key FROM device JOIN register ON device_id = device.id"
+        " WHERE device.active AND register.active ORDER BY 1"
+    )
+    whole = [part("a", 1, "b", "c"), part("b", 2, "a", "c"), part("c", 3, "a", "b")]
+    assert not why(ingest(store, [gateway.batch(1, *whole)], NOW))
+    assert rows_of(store, active) == [("a",), ("b",), ("c",)]
+    assert not why(ingest(store, [gateway.batch(4, part("b", 2, "c"))], NOW))
+    assert rows_of(store, active) == [("b",), ("c",)]
+    assert not why(ingest(store, [gateway.batch(5, part("c", 3, "b"))], NOW))
+    assert rows_of(store, active) == [("b",), ("c",)]
+    assert not why(ingest(store, [gateway.batch(6, part("c", 3))], NOW))
+    assert rows_of(store, active) == [("c",)]

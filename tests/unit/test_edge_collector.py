@@ -9,9 +9,12 @@ from common.clock import ManualClock
 from common.errors import NoAnswer, Undecodable
 from common.messages.uplink import Event, Readings
 from common.reading import Quality
-from edge_agent.collector import LONGEST_BACK_OFF_S, Collector
-from edge_agent.device_state import DeviceStates
+from edge_agent.collector import Collector, Poll
+from edge_agent.device_state import ERROR_CHARACTERS, DeviceStates
+from edge_agent.drivers.base import Sample
+from edge_agent.drivers.budget import waiting
 from edge_agent.store.journal import Journal
+from edge_agent.timetable import Timetable
 from tests.unit.edge_parts import NOW, Meter, bodies, opened, turns, until
 
 
@@ -68,37 +71,134 @@ async def test_an_impossible_time_is_replaced_flagged_and_told_once(
         assert [body.code for body in found if isinstance(body, Event)] == ["device_clock"]
 
 
+def poll(
+    device: Meter, interval_s: float, budget_s: float = 10.0, cleared: list[str] | None = None
+) -> Poll:
+    async def clear_line() -> None:
+        if cleared is not None:
+            cleared.append(device.key)
+
+    return Poll(device, "bus1", interval_s, 1.4, budget_s, clear_line)
+
+
 async def test_polls_stand_on_the_marks_of_the_clock(tmp_path: Path) -> None:
     clock = ManualClock(NOW + 3_210)
     async with opened(tmp_path, clock) as journal:
         collecting, _ = collector(journal, clock)
         meter = Meter("meter", clock, ["1"])
-        running = asyncio.ensure_future(collecting.run(meter, 60, 0.04))
+        timetable = Timetable("bus1", {"meter": 60}, clock, phase_s=0.04)
+        running = asyncio.ensure_future(collecting.run(poll(meter, 60), timetable))
         while len(meter.reads) < 4:
             clock.advance(0.01)
             await turns(5)
             await journal.oldest_at()
         running.cancel()
-        assert meter.reads[0] == NOW + 3_220
+        assert meter.reads[0] <= NOW + 3_220
         assert [(at - 40) // 60_000 for at in meter.reads[1:]] == [
             (NOW // 60_000) + minute for minute in (1, 2, 3)
         ]
         assert all((at - 40) % 60_000 <= 10 for at in meter.reads[1:])
 
 
-async def test_a_dead_device_is_asked_less_and_less_often(tmp_path: Path) -> None:
+class Stuck(Meter):
+    """A device that talks on and never ends. While ``order`` is set, an order has the line."""
+
+    order: asyncio.Event | None = None
+
+    async def read(self) -> Sample:
+        self.reads.append(self._clock.now_ms())
+        if self.order is not None:
+            with waiting():
+                await self.order.wait()
+        await self._clock.sleep(3600)
+        return await super().read()
+
+
+async def test_a_poll_ends_with_its_budget_and_the_line_is_cleared_within_it(
+    tmp_path: Path,
+) -> None:
     clock = ManualClock(NOW)
     async with opened(tmp_path, clock) as journal:
         collecting, states = collector(journal, clock)
-        meter = Meter("meter", clock, [NoAnswer("nothing")])
-        running = asyncio.ensure_future(collecting.run(meter, 1))
-        await until(lambda: journal.next_seq == 2)
+        cleared: list[str] = []
+        stuck = poll(Stuck("meter", clock, ["1"]), 60, 5.0, cleared)
+        timetable = Timetable("bus1", {"meter": 60, "neighbour": 60}, clock, try_s=1.4)
+        running = asyncio.ensure_future(collecting.run(stuck, timetable))
         await turns(5)
-        for _ in range(1500):
-            clock.advance(1)
-            await turns(2)
+        begun: list[float] = []
+
+        async def neighbour() -> None:
+            async with timetable.turn("neighbour"):
+                begun.append(clock.monotonic())
+
+        waits = asyncio.ensure_future(neighbour())
+        while not begun:
+            clock.advance(0.1)
+            await turns(5)
+        await waits
+        assert begun[0] <= 5.0, "a dead device never delays its neighbour by more than its budget"
+        assert begun[0] > 4.0
+        assert cleared == ["meter"]
+        await until(lambda: journal.next_seq == 2)
         running.cancel()
-        gaps = [(b - a) // 1000 for a, b in zip(meter.reads, meter.reads[1:], strict=False)]
-        assert gaps[:6] == [1, 2, 4, 8, 16, 32]
-        assert max(gaps) <= LONGEST_BACK_OFF_S + 1
-        assert states["meter"].failures == len(meter.reads)
+        assert states["meter"].error == "meter: not done within its 4.6 s on the line"
+
+
+async def test_what_a_poll_waits_for_an_order_is_not_taken_from_its_budget(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        collecting, states = collector(journal, clock)
+        meter = Stuck("meter", clock, ["1"])
+        meter.order = asyncio.Event()
+        timetable = Timetable("bus1", {"meter": 60}, clock)
+        running = asyncio.ensure_future(collecting.run(poll(meter, 60, 5.0), timetable))
+        for _ in range(30):
+            clock.advance(1)
+            await turns(5)
+        assert states["meter"].state == "unknown"
+        meter.order.set()
+        for _ in range(6):
+            clock.advance(1)
+            await turns(5)
+        await until(lambda: journal.next_seq == 2)
+        running.cancel()
+        assert states["meter"].state == "failing"
+
+
+async def test_failures_are_counted_and_their_reason_is_kept_short(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        collecting, states = collector(journal, clock)
+        meter = Meter("meter", clock, [NoAnswer("nothing " * 100)])
+        timetable = Timetable("bus1", {"meter": 1}, clock)
+        running = asyncio.ensure_future(collecting.run(poll(meter, 1), timetable))
+        await until(lambda: journal.next_seq == 2)
+        for _ in range(60):
+            clock.advance(0.5)
+            await turns(4)
+        running.cancel()
+        assert states["meter"].failures == len(meter.reads) == 5
+        assert len(states["meter"].error) == ERROR_CHARACTERS
+
+
+async def test_a_line_that_is_too_slow_is_told_once(tmp_path: Path) -> None:
+    clock = ManualClock(NOW - NOW % 60_000)
+
+    class Slow(Meter):
+        async def read(self) -> Sample:
+            await self._clock.sleep(74)
+            return await super().read()
+
+    async with opened(tmp_path, clock) as journal:
+        collecting, _ = collector(journal, clock)
+        timetable = Timetable("bus1", {"meter": 60}, clock)
+        slow = poll(Slow("meter", clock, ["1"]), 60, 120)
+        running = asyncio.ensure_future(collecting.run(slow, timetable))
+        for _ in range(600):
+            clock.advance(1)
+            await turns(6)
+            await journal.oldest_at()
+        running.cancel()
+        found = await bodies(journal)
+        told = [body.text for body in found if isinstance(body, Event)]
+        assert told == ["line bus1 needs 74 s for what should be read every 60 s"]

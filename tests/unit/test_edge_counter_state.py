@@ -1,9 +1,12 @@
 """What a pushing device may forget: the highest number up to which all is stored."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.store.counter_state import OFFSETS, CounterState, PushState
+from edge_agent.metering.counters import CounterRule
+from edge_agent.metering.tally import Sample
+from edge_agent.store.counter_state import PushState
 
 
 def test_newer_records_do_not_acknowledge_older_ones_that_are_missing() -> None:
@@ -65,17 +68,6 @@ def test_everything_up_to_the_floor_was_taken(order: list[int]) -> None:
         assert state.floor + 1 not in taken
 
 
-def test_a_late_count_is_rebased_as_it_was_at_its_time() -> None:
-    counter = CounterState(0, 0, 0)
-    counter.rebase(100, 1000)
-    counter.rebase(200, 1500)
-    counter.rebase(300, 1500)
-    assert [counter.offset_at(at) for at in (50, 100, 199, 200, 999)] == [0, 1000, 1000, 1500, 1500]
-    for at in range(400, 500):
-        counter.rebase(at, at)
-    assert len(counter.offsets) == OFFSETS
-
-
 def test_what_the_device_has_lost_is_not_waited_for() -> None:
     state = PushState(0)
     state.take(1, 1)
@@ -85,3 +77,12 @@ def test_what_the_device_has_lost_is_not_waited_for() -> None:
     assert state.floor == 6
     state.lose(1, 2, 4)
     assert state.floor == 6
+
+
+def test_the_state_of_an_older_agent_is_still_read() -> None:
+    old = b'{"floor":5,"boot":2,"counter":{"raw":7,"at":9,"total":12,"offsets":[[3,5]]}}'
+    state = msgspec.json.decode(old, type=PushState)
+    assert state.counter
+    assert (state.counter.raw, state.counter.total, state.counter.offset) == (7, 12, 5)
+    total, _ = state.counter.count(Sample(6, 2, 1000, 9), CounterRule())
+    assert total == 14

@@ -14,11 +14,24 @@ from common.messages.uplink import Event, Readings
 from common.reading import Quality
 from common.registers import Medium
 from edge_agent.device_state import DeviceStates
-from edge_agent.drivers.c11do1eth import C11Module, Output
+from edge_agent.drivers.c11do1eth import C11Module, Output, Periods
+from edge_agent.drivers.c11do1eth_orders import Setup
 from edge_agent.intake import Intake
-from edge_agent.protocols.c11do1eth import Cause, Clock, Evt, Hello, Reason, Rec
+from edge_agent.protocols.c11do1eth import (
+    Cause,
+    Clock,
+    Cmd,
+    Evt,
+    Frame,
+    Hello,
+    Reason,
+    Rec,
+    Result,
+    Rsp,
+)
+from edge_agent.store.database import StorageError
 from edge_agent.store.journal import Journal
-from tests.unit.edge_parts import NOW, bodies, opened, turns
+from tests.unit.edge_parts import NOW, bodies, fill_disk, opened, turns
 
 NUMBERS = {"water": {"volume": 1, "flow": 2, "roof": 3}}
 
@@ -102,8 +115,8 @@ async def test_consumption_is_not_lost_when_the_total_goes_back(tmp_path: Path) 
         await taking.store("water", [rec(1, 1000, NOW), rec(3, 5, NOW + 2000)])
         await taking.store("water", [rec(2, 1001, NOW + 1000), rec(4, 8, NOW + 3000)])
         found = await volumes(journal)
-        assert [value for _, value, _, _ in found] == [110_500, 110_500, 110_510, 110_530]
-        assert [raw for *_, raw in found] == [1000, 5, 1001, 8]
+        assert [value for _, value, _, _ in found] == [110_500, 110_510, 110_510, 110_540]
+        assert [raw for *_, raw in found] == [1000, 1001, 5, 8]
         assert await codes(journal) == ["counter_reset"]
 
 
@@ -227,3 +240,79 @@ async def test_a_silent_module_is_failing_and_says_so_once(tmp_path: Path) -> No
         assert await codes(journal) == ["device_failing"]
         await taking.resume("water", hello(1, 1))
         assert await codes(journal) == ["device_failing", "device_ok"]
+
+
+class Answering:
+    """A link whose module answers every order with OK."""
+
+    def __init__(self, module: C11Module) -> None:
+        self._module = module
+        self.orders: list[tuple[str, int]] = []
+
+    def send(self, frame: Frame) -> None:
+        assert isinstance(frame, Cmd)
+        self.orders.append((frame.verb, frame.not_after_ms))
+        answer = Rsp(frame.device, frame.command, Result.OK, 1, 1)
+        asyncio.get_running_loop().call_soon(self._module.settle, answer)
+
+
+async def test_the_clock_of_a_module_whose_session_lasts_is_set_twice_a_day(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, module = intake(journal, clock)
+        link = Answering(module)
+        module.attach(link)
+        watching = asyncio.ensure_future(taking.run(module))
+        while clock.now_ms() < NOW + 25 * 3_600_000:
+            await turns(6)
+            clock.advance(600)
+        watching.cancel()
+        assert [verb for verb, _ in link.orders] == ["TIME", "TIME"]
+        assert min(until for _, until in link.orders) > 200_000_000_000_000
+
+
+class Stepping(ManualClock):
+    """A clock whose wall time is set, as by NTP; the rest of it goes on."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+@pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])
+async def test_when_our_clock_is_set_the_clocks_of_connected_modules_are_too(
+    tmp_path: Path, ahead_ms: int
+) -> None:
+    clock = Stepping(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, module = intake(journal, clock)
+        link = Answering(module)
+        module.attach(link)
+        watching = asyncio.ensure_future(taking.run(module))
+        for turn in range(20):
+            await turns(6)
+            clock.advance(60)
+            clock.ahead_ms = ahead_ms if turn >= 9 else 0
+        watching.cancel()
+        assert [verb for verb, _ in link.orders] == ["TIME"]
+
+
+async def test_settings_that_could_not_be_told_of_are_given_again(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, module = intake(journal, clock)
+        module.setup, module.periods = Setup(), Periods(version=2)
+        await taking.resume("water", hello(1, 1))
+        module.attach(Answering(module))
+        await fill_disk(journal)
+        watching = asyncio.ensure_future(taking.run(module))
+        with pytest.raises(StorageError):
+            await watching
+        await fill_disk(journal, full=False)
+        watching = asyncio.ensure_future(taking.run(module))
+        while not await codes(journal):
+            await turns(5)
+            clock.advance(60)
+        watching.cancel()
+        assert await codes(journal) == ["settings_applied"]

@@ -9,12 +9,12 @@ import pytest
 from common.clock import ManualClock
 from common.errors import Unreachable
 from common.messages.downlink import Ack, Command, Rejection, Resume
-from common.messages.envelope import decode, encode
-from common.messages.uplink import Catalog, Status
+from common.messages.envelope import MAX_BYTES, decode, encode
+from common.messages.uplink import Catalog, CatalogDevice, Status
 from common.registers import Kind
 from edge_agent.device_state import DeviceStates
 from edge_agent.downlink import Downlink
-from edge_agent.health import INTERVAL_S, Health
+from edge_agent.health import INTERVAL_S, PAUSE_S, Health
 from edge_agent.store.catalog import Described, number_registers
 from edge_agent.supervisor import Supervisor
 from tests.unit.edge_parts import NOW, POWER, ROOF, bodies, event, opened, turns
@@ -105,6 +105,13 @@ async def test_the_status_tells_the_queue_and_the_devices(tmp_path: Path) -> Non
         await turns(3)
         clock.advance(INTERVAL_S)
         assert (await told.get()).at == NOW + INTERVAL_S * 1000
+        for _ in range(100):
+            states.failed("meter", NOW, "no answer")
+            states.ok("meter", NOW)
+            await turns(3)
+        assert told.empty(), "not one for each change"
+        clock.advance(PAUSE_S)
+        assert (await told.get()).devices[0].state == "ok"
         await health.say_goodbye()
         assert (await told.get()).online is False
         running.cancel()
@@ -182,3 +189,47 @@ async def test_a_catalog_is_appended_only_when_it_has_changed(tmp_path: Path) ->
             found = [body for body in await bodies(journal) if isinstance(body, Catalog)]
             assert len(found) == count
             assert found[-1].devices[0].name == devices[0].name
+
+
+async def test_a_catalog_of_a_thousand_devices_comes_in_parts_that_messages_can_carry(
+    tmp_path: Path,
+) -> None:
+    registers = tuple(msgspec.structs.replace(POWER, key=f"power-{n}") for n in range(14))
+    meters = [
+        Described(f"meter-{number}", f"Meter {number}", "modbus", registers, "abb_b23")
+        for number in range(1000)
+    ]
+    keys = [meter.key for meter in meters]
+    async with opened(tmp_path) as journal:
+        await number_registers(journal, meters)
+        parts = [body for body in await bodies(journal) if isinstance(body, Catalog)]
+        assert len(parts) > 5
+        assert max(len(encode(part)) for part in parts) < MAX_BYTES / 4
+        assert [device.key for part in parts for device in part.devices] == keys
+        for part in parts:
+            assert sorted([*part.others, *(device.key for device in part.devices)]) == sorted(keys)
+    async with opened(tmp_path) as journal:
+        await number_registers(journal, meters)
+        assert len(await bodies(journal)) == len(parts), "nothing has changed"
+        await number_registers(journal, meters[1:])
+        assert len(await bodies(journal)) == 2 * len(parts)
+        await number_registers(journal, meters[:1])
+        assert len(await bodies(journal)) == 2 * len(parts) + 1
+        await number_registers(journal, meters[:1])
+        assert len(await bodies(journal)) == 2 * len(parts) + 1
+
+
+async def test_all_parts_of_the_newest_catalog_are_kept(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        devices = [CatalogDevice(key, key, "mbus", []) for key in ("a", "b", "c")]
+        for device in devices:
+            others = [one.key for one in devices if one is not device]
+            await journal.append(Catalog(NOW, [device], others))
+        await journal.append(event())
+        await journal.settle(journal.stream, 1, 4)
+        clock.advance(60)
+        assert await journal.prune(clock.now_ms()) == 4
+        found = [body for body in await bodies(journal) if isinstance(body, Catalog)]
+        assert [part.devices[0].key for part in found] == ["a", "b", "c"]
+        assert journal.unsettled_catalogs() == [5, 6, 7]

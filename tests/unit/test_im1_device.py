@@ -202,7 +202,16 @@ def test_sixty_four_answers_are_remembered_and_readings_do_not_push_them_out() -
         (order(1, "SIDEWAYS"), Result.UNSUPPORTED),
         (order(1), Result.UNSUPPORTED),
         (order(1, "500", verb="PULSE"), Result.UNSUPPORTED),
-        (order(1, verb="REBOOT"), Result.UNSUPPORTED),
+        (order(1, "now", verb="REBOOT"), Result.UNSUPPORTED),
+        (order(1, "PULSE", "0"), Result.UNSUPPORTED),
+        (order(1, "debounce", "10001", verb="SET"), Result.UNSUPPORTED),
+        (order(1, "colour", "1", verb="SET"), Result.UNSUPPORTED),
+        (order(1, "edge", "both", verb="SET"), Result.UNSUPPORTED),
+        (order(1, "HOLD", "1", verb="SAFE"), Result.UNSUPPORTED),
+        (order(1, "5", verb="READ"), Result.UNSUPPORTED),
+        (order(1, "-5", verb="PRESET"), Result.UNSUPPORTED),
+        (order(1, verb="PRESET"), Result.UNSUPPORTED),
+        (order(1, "5", verb="PRESET", not_after_ms=START - 1), Result.EXPIRED),
     ],
 )
 def test_what_is_late_or_unknown_is_answered_and_not_done(command: Cmd, result: Result) -> None:

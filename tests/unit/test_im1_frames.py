@@ -30,6 +30,7 @@ from edge_agent.protocols.c11do1eth import (
     is_proof,
     parse,
     prove,
+    unreadable,
 )
 from edge_agent.protocols.c11do1eth.crc import crc16_arc
 
@@ -183,3 +184,38 @@ def test_a_proof_is_good_for_one_device_nonce_boot_and_key_only() -> None:
     assert not is_proof(proof, b"k" * 16, "m1", other, 7)
     assert not is_proof(proof, b"k" * 16, "m1", nonce, 8)
     assert not is_proof(proof[:-1], b"k" * 16, "m1", nonce, 7)
+
+
+@pytest.mark.parametrize(
+    ("body", "boot"),
+    [
+        ("IM1,m1,REC,9,3,0,X,0,0,0,0,0,0,0,T,-", 3),
+        ("IM1,m1,REC,9,3,0,U", 3),
+        ("IM1,m1,EVT,9,,0,U,0,power", 0),
+        ("IM1,m1,EVT,9,99999999999,0,U,0,CLOCK", 0),
+        ("IM1,m1,EVT,9", 0),
+    ],
+)
+def test_a_whole_record_without_a_meaning_still_has_its_number(body: str, boot: int) -> None:
+    with pytest.raises(BadLine) as bad:
+        parse(line(body))
+    record = unreadable(bad.value)
+    assert record is not None
+    assert (record.device, record.seq, record.boot, record.line) == ("m1", 9, boot, body)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        line("IM1,m1,REC,0,1,0,U,0,0,0,0,0,0,0,T,-"),
+        line("IM1,m1,REC,4294967296,1"),
+        line("IM1,m1,PING,9,5,5"),
+        line("IM1,m1,NOISE,9,5"),
+        line("IM1,m1,REC,9,1,0,X,0")[:-1] + b"0",
+        b"$IM1,m1,REC,9,1*",
+    ],
+)
+def test_what_names_no_record_or_is_not_whole_is_no_record_without_a_meaning(sent: bytes) -> None:
+    with pytest.raises(BadLine) as bad:
+        parse(sent)
+    assert unreadable(bad.value) is None

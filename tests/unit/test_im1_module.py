@@ -96,3 +96,18 @@ def test_an_item_is_dated_only_by_its_own_boot_and_only_when_it_has_no_time() ->
     assert dates.place(undated).at_ms == 9_300
     assert dates.place(record(boot=2, at_ms=0, synced=0)).at_ms == 0
     assert dates.place(record(boot=1, at_ms=77, synced=0)).at_ms == 77
+
+
+def test_items_are_dated_by_the_first_synced_one_in_whatever_order_they_come() -> None:
+    dates = Dates()
+    dates.place(record(boot=1, at_ms=1_000_900, uptime_ms=1_000_000))
+    dates.place(record(boot=1, at_ms=100_000, uptime_ms=100_000))
+    dates.place(record(boot=1, at_ms=2_000_900, uptime_ms=2_000_000))
+    assert dates.place(record(boot=1, at_ms=0, uptime_ms=300, synced=0)).at_ms == 300
+
+
+def test_a_boot_number_that_is_given_anew_forgets_the_old_time() -> None:
+    dates, day = Dates(), 86_400_000
+    dates.place(record(boot=1, at_ms=day, uptime_ms=1_000))
+    dates.place(record(boot=1, at_ms=9 * day, uptime_ms=60_000))
+    assert dates.place(record(boot=1, at_ms=0, uptime_ms=300, synced=0)).at_ms == 9 * day - 59_700

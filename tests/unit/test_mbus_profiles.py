@@ -89,9 +89,9 @@ def test_a_permanent_error_of_the_meter_marks_its_values() -> None:
     )
 
 
-def test_an_overflow_keeps_its_value_and_says_so() -> None:
+def test_an_overflow_has_no_value_but_the_meters_count() -> None:
     measured = measure("mbus_water", b"\x0a\x13\x21\xa3")
-    assert measured["volume"] == Measured("volume", Decimal("10.321"), Quality.OVERFLOW, 10321)
+    assert measured["volume"] == Measured("volume", None, Quality.OVERFLOW, 10321)
 
 
 def test_a_value_of_another_storage_tariff_or_function_is_not_the_present_one() -> None:

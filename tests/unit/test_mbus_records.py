@@ -42,6 +42,14 @@ def only(hexes: str, high_first: bool = False) -> Record:
         ("02 FB 23 01 00", "0.003785411784", "m³"),
         ("02 FB 2D 84 C3", "-154.84", "Hz"),
         ("02 FF 7B 2A 00", "42", ""),
+        ("02 FB 68 00 20", "2.000000000000", ""),
+        ("02 FB 69 E8 03", "1000", "W"),
+        ("01 FB 0D 07", "7000000", "cal"),
+        ("01 FB 05 07", "70000", "VAh"),
+        ("02 FD FD 02 0A 00", "10", "months"),
+        ("02 83 3B 0A 00", "10", "Wh"),
+        ("0B AD 7D 50 42 01", "1425000000", "W"),
+        ("0D 03 F8 00 00 00 00 00 00 F8 3F", "1.5", "Wh"),
     ],
 )
 def test_a_number_is_exact_in_its_base_unit(hexes: str, value: str, unit: str) -> None:
@@ -59,6 +67,17 @@ def test_a_number_is_exact_in_its_base_unit(hexes: str, value: str, unit: str) -
         ("02 DA F7 F4 7B 0A 00", "1.10"),
         ("02 93 7F 01 00", "0.001"),
         ("02 93 FF 7D 01 00", "0.001"),
+        ("02 93 3A 01 00", "0.001"),
+        ("02 93 FD FC 01 01 00", "1"),
+        ("02 FD C8 F4 FC 01 01 00", "0.001"),
+        ("02 FB 80 7D 01 00", "100000000"),
+        ("02 DA FA 79 01 00", "0.21"),
+        ("02 A1 7B 02 00", "180"),
+        ("02 A6 7A 02 00", "7560"),
+        ("02 C7 7B 01 00", "120"),
+        ("02 93 12 01 00", "0.001"),
+        ("02 FD 97 1D 01 00", "1"),
+        ("02 93 00 01 00", "0.001"),
     ],
 )
 def test_a_chain_of_vifes_is_applied_as_a_whole(hexes: str, value: str) -> None:
@@ -82,6 +101,15 @@ def test_a_chain_of_vifes_is_applied_as_a_whole(hexes: str, value: str) -> None:
         ("02 AB 17 01 00", State.UNDERFLOW),
         ("02 AB 18 01 00", State.ERROR),
         ("02 AB 04 01 00", State.ERROR),
+        ("02 AB 1C 01 00", State.ERROR),
+        ("02 AB F4 15 01 00", State.NOT_AVAILABLE),
+        ("0D 2B C4 BB BB BB BB", State.NOT_AVAILABLE),
+        ("0D 2B F8 00 00 00 00 00 00 F8 7F", State.NOT_AVAILABLE),
+        ("0D 2B E0", State.NO_DATA),
+        ("03 6D FF FF FF", State.NOT_AVAILABLE),
+        ("06 6D 00 00 00 00 00 00", State.NOT_AVAILABLE),
+        ("06 6D 0A 80 08 16 27 00", State.INVALID),
+        ("05 6D 00 00 C0 3F", State.INVALID),
         ("02 6C 00 00", State.NOT_AVAILABLE),
         ("02 6C FF FF", State.NOT_AVAILABLE),
         ("02 6C 1E 12", State.INVALID),
@@ -100,7 +128,13 @@ def test_a_state_stands_in_the_values_place(hexes: str, state: State) -> None:
 def test_bcd_has_a_sign_and_an_overflow_in_its_highest_digit() -> None:
     assert only("0B 61 18 00 F0").value == Decimal("-0.18")
     overflow = only("0A 2B 21 A3")
-    assert (overflow.value, overflow.state) == (Decimal(10321), State.OVERFLOW)
+    assert (overflow.value, overflow.state, overflow.count) == (None, State.OVERFLOW, 10321)
+
+
+def test_a_number_presented_as_type_c_or_d_is_unsigned() -> None:
+    assert only("01 83 FC 11 80").value == Decimal(128)
+    assert only("01 83 FC 12 FF").value == Decimal(255)
+    assert only("01 83 FC 13 FF").value == Decimal(-1)
 
 
 def test_flags_use_all_their_bits() -> None:
@@ -118,6 +152,17 @@ def test_flags_use_all_their_bits() -> None:
         ("0D 13 E3 01 00 01", Decimal("65.537")),
         ("0D 7F E9 01 02 03 04 05 06 07 08 09", bytes(range(1, 10))),
         ("0D 7F F0" + " 07" * 16, b"\x07" * 16),
+        ("0D 7F F1" + " 07" * 20, b"\x07" * 20),
+        ("0D 7F F6" + " 07" * 64, b"\x07" * 64),
+        ("0D 13 C9 99 99 99 99 99 99 99 99 99", Decimal("999999999999999.999")),
+        ("0D 13 E8 FF FF FF FF FF FF FF FF", Decimal("18446744073709551.615")),
+        ("0D 93 1F E3 21 FF 01", b"\x21\xff\x01"),
+        ("8D 04 93 1E E2 01 02", b"\1\2"),
+        ("0D FD 3B E2 01 02", b"\1\2"),
+        ("0D 6D E2 DF 1C", b"\xdf\x1c"),
+        ("0D 6D C2 12 34", b"\x12\x34"),
+        ("0D 7F E3 01 02 03", b"\1\2\3"),
+        ("0D FF 12 E3 01 02 03", b"\1\2\3"),
     ],
 )
 def test_data_of_variable_length_is_of_its_class(hexes: str, value: object) -> None:
@@ -136,6 +181,10 @@ def test_data_of_variable_length_is_of_its_class(hexes: str, value: object) -> N
         ("04 6D 3F 1F CC 13", "2014-03-12TXX:XX:00"),
         ("06 6D 0A 00 08 16 27 00", "2016-07-22T08:00:10"),
         ("03 6D 0A 1E 0C", "12:30:10"),
+        ("03 6D 00 00 00", "00:00:00"),
+        ("04 6D 00 20 01 11", "2008-01-01T00:00:00"),
+        ("04 6D 00 60 E1 F1", "XXXX-01-01T00:00:00"),
+        ("03 FD 65 00 00 06", "06:00:00"),
         ("02 BB 6F DF 1C", "2014-12-31"),
     ],
 )
@@ -175,6 +224,15 @@ def test_storage_tariff_and_subunit_come_from_all_difes() -> None:
         ("02 7F 01 00", "manufacturer specific", "", ("manufacturer specific",)),
         ("02 6F 01 00", "reserved", "", ()),
         ("02 FD FD 01 01 00", "reserved", "", ()),
+        ("02 FD 7D 01 00", "reserved", "", ()),
+        ("02 EF 16 01 00", "reserved", "", ()),
+        ("02 7E 01 00", "any", "", ()),
+        ("02 93 3D 01 00", "volume", "", ("non-metric",)),
+        ("02 93 14 01 00", "volume", "", ("relative deviation",)),
+        ("02 FD 97 1D 01 00", "error flags", "", ("standard conform",)),
+        ("02 AB FC 0C 01 00", "power", "W", ("import minus export",)),
+        ("02 AB FC 2A 01 00", "power", "W", ("extension 2A",)),
+        ("02 FC F4 74 03 48 52 25 01 00", "plain text", "%RH", ()),
     ],
 )
 def test_a_vib_says_what_is_measured(
@@ -188,6 +246,16 @@ def test_high_byte_first_data_is_turned_round() -> None:
     assert only("03 13 00 31 15", high_first=True).value == Decimal("12.565")
     assert only("0B 13 01 23 45", high_first=True).value == Decimal("12.345")
     assert only("0D 78 03 41 42 43", high_first=True).value == "ABC"
+
+
+def test_the_unit_of_plain_text_is_scaled_as_its_vifes_say() -> None:
+    assert only("02 FC 03 48 52 25 74 01 00").value == Decimal("0.01")
+    assert only("02 FC 74 03 48 52 25 01 00").value == Decimal("0.01")
+
+
+def test_all_bytes_of_a_record_are_its_raw_bytes() -> None:
+    for hexes in ("DA 02 BB 74 13 01", "0D FD 0B 02 35 33", "0D 7F E3 01 02 03", "00 2B"):
+        assert only(hexes).raw == bytes.fromhex(hexes)
 
 
 def test_the_bytes_of_a_record_are_kept() -> None:
@@ -205,8 +273,11 @@ def test_the_bytes_of_a_record_are_kept() -> None:
         ("02 93", "VIFEs"),
         ("0D 78", "before its length"),
         ("0D 78 05 41", "1 of 5 bytes"),
-        ("0D 78 F8 41", "reserved length"),
+        ("0D 78 F8 41", "1 of 8 bytes"),
+        ("0D 78 F7 41", "reserved length"),
+        ("0D 78 CA 41", "reserved length"),
         ("02 7C 05 41", "plain-text"),
+        ("02 7C 81" + " 41" * 129 + " 01 00", "longer than 128 bytes"),
         ("3F 13 01", "reserved DIF"),
         ("82" + " 80" * 10 + " 01 13 01 00", "more than 10 DIFEs"),
         ("02 93" + " F6" * 10 + " 76 01 00", "more than 10 VIFEs"),
@@ -214,10 +285,11 @@ def test_the_bytes_of_a_record_are_kept() -> None:
 )
 def test_good_records_before_a_fault_are_kept_and_flagged(tail: str, word: str) -> None:
     body = decode_body(bytes.fromhex("2F 01 5B 14 2F" + tail))
+    assert not body.more_follows
     assert [record.value for record in body.records] == [Decimal(20)]
     assert len(body.errors) == 1
     assert word in body.errors[0]
-    assert body.errors[0].startswith("record 2:")
+    assert body.errors[0].startswith("record 2 at byte 5: ")
 
 
 def test_ten_difes_and_ten_vifes_are_allowed() -> None:

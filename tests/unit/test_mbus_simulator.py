@@ -10,12 +10,9 @@ from edge_agent.protocols.mbus import encode, link
 from edge_agent.protocols.mbus.record import Record
 from edge_agent.protocols.mbus.telegram import Telegram, decode_frame
 from edge_agent.simulators.mbus import Bus, Receiver
-from edge_agent.simulators.mbus_slave import (
-    ElectricityRecords,
-    Identity,
-    Slave,
-    VolumeRecords,
-)
+from edge_agent.simulators.mbus_collision import overlay
+from edge_agent.simulators.mbus_records import Divided, ElectricityRecords, VolumeRecords
+from edge_agent.simulators.mbus_slave import Identity, Slave
 
 NOW_MS = 1_773_758_100_000
 NKE = encode.snd_nke(5)
@@ -113,7 +110,6 @@ def test_a_meter_left_alone_for_a_minute_starts_again() -> None:
 def test_a_request_for_alarms_is_acknowledged() -> None:
     assert slave().answer(link.ShortFrame(0x7A, 5), NOW_MS) == b"\xe5"
     assert slave().answer(link.ShortFrame(0x49, 5), NOW_MS) == b""
-    assert slave().answer(link.LongFrame(0x53, 5, 0x51), NOW_MS) == b""
     assert slave().answer(link.Ack(), NOW_MS) == b""
 
 
@@ -176,3 +172,105 @@ def test_a_water_meter_says_what_it_measures() -> None:
     meter = Slave(9, Identity("00000007", "INM", 1, 7), VolumeRecords(Steady(), "00000007"))
     found = by_name(decode_frame(meter.answer(encode.req_ud2(9, fcb=True), NOW_MS)))
     assert found["volume", (), 0].value == Decimal("12345.678")
+
+
+def selection(text: str, ci: int = 0x52) -> link.LongFrame:
+    """``12FFFFFF`` or all of ``10203040 259D 01 02`` as hex: digits, maker, version, medium."""
+    digits, rest = bytes.fromhex(text[:8]), bytes.fromhex(text[8:].ljust(8, "F"))
+    if ci == 0x52:
+        return link.LongFrame(0x73, 253, ci, digits[::-1] + bytes((rest[1], rest[0])) + rest[2:])
+    return link.LongFrame(0x73, 253, ci, digits + rest)
+
+
+INM = "25CD"
+"""I = 9, N = 14, M = 13, five bits each."""
+
+
+@pytest.mark.parametrize("ci", [0x52, 0x56])
+@pytest.mark.parametrize(
+    ("mask", "fits"),
+    [
+        ("FFFFFFFF", True),
+        ("1FFFFFFF", True),
+        ("FFFFFFF0", True),
+        ("10203040", True),
+        ("10203040" + INM + "0102", True),
+        ("10203040" + INM + "FF02", True),
+        ("FFFFFFFF" + "FFFF" + "01FF", True),
+        ("2FFFFFFF", False),
+        ("10203040" + INM + "0202", False),
+        ("10203040" + INM + "0103", False),
+        ("10203040" + "25CE" + "0102", False),
+    ],
+)
+def test_a_selection_with_wildcards_selects_whom_it_fits(mask: str, fits: bool, ci: int) -> None:
+    meter = slave()
+    assert meter.answer(selection(mask, ci), NOW_MS) == (b"\xe5" if fits else b"")
+    assert bool(meter.answer(encode.req_ud2(253, fcb=True), NOW_MS)) is fits
+
+
+def test_another_selection_or_a_reset_at_253_ends_the_selection() -> None:
+    for end, answer in ((selection("2FFFFFFF"), b""), (encode.snd_nke(253), b"\xe5")):
+        meter = slave()
+        meter.answer(selection("1FFFFFFF"), NOW_MS)
+        assert meter.answer(end, NOW_MS) == answer
+        assert meter.answer(encode.req_ud2(253, fcb=True), NOW_MS) == b""
+        assert meter.answer(encode.snd_nke(253), NOW_MS) == b""
+
+
+def test_address_253_has_a_frame_count_of_its_own_that_a_selection_clears() -> None:
+    meter = slave()
+    assert watts(meter.answer(ASK_1, NOW_MS)) == 1
+    meter.answer(selection("10203040"), NOW_MS)
+    selected_1, selected_0 = encode.req_ud2(253, fcb=True), encode.req_ud2(253, fcb=False)
+    assert watts(meter.answer(selected_1, NOW_MS)) == 1
+    assert watts(meter.answer(selected_0, NOW_MS)) == 2
+    assert watts(meter.answer(ASK_0, NOW_MS)) == 2
+    meter.answer(selection("10203040"), NOW_MS)
+    assert watts(meter.answer(selected_0, NOW_MS)) == 1
+
+
+@pytest.mark.parametrize("station", [5, 253, 254, 255])
+def test_the_primary_address_is_set_at_every_address_a_meter_has(station: int) -> None:
+    meter = slave()
+    meter.answer(selection("10203040"), NOW_MS)
+    told = link.LongFrame(0x53, station, 0x51, b"\x01\x7a\x09")
+    assert meter.answer(told, NOW_MS) == (b"" if station == 255 else b"\xe5")
+    assert meter.address == 9
+    assert meter.answer(NKE, NOW_MS) == b""
+    assert meter.answer(encode.snd_nke(9), NOW_MS) == b"\xe5"
+
+
+@pytest.mark.parametrize("data", [b"\x01\x7a\xfb", b"\x01\x7a", b"\x01\x7b\x09", b""])
+def test_what_is_no_primary_address_is_not_taken(data: bytes) -> None:
+    meter = slave()
+    assert meter.answer(link.LongFrame(0x53, 5, 0x51, data), NOW_MS) == b"\xe5"
+    assert meter.address == 5
+
+
+def test_a_meter_follows_a_change_of_baud_rate_and_comes_back_when_nobody_else_does() -> None:
+    meter = slave()
+    bus = Bus([meter])
+    assert bus.answer(link.LongFrame(0x53, 5, 0xBD), NOW_MS) == b"\xe5"
+    assert meter.baud == 9600
+    assert bus.answer(NKE, NOW_MS + 1000) == b""
+    assert bus.answer(NKE, NOW_MS + 120_000) == b"\xe5"
+    bus.answer(link.LongFrame(0x53, 5, 0xBD), NOW_MS + 130_000)
+    bus.baud = 9600
+    assert bus.answer(NKE, NOW_MS + 131_000) == b"\xe5"
+    assert bus.answer(NKE, NOW_MS + 999_000) == b"\xe5"
+
+
+def test_meters_that_answer_together_are_heard_as_the_wire_has_them() -> None:
+    assert overlay([(11, b"\xe5"), (11, b"\xe5")]) == b"\xe5"
+    assert overlay([(11, b"\xe5"), (33, b"\xe5")]) == b"\xe5\xe5"
+    assert overlay([(11, b"\xf0\x0f"), (11, b"\x3c")]) == b"\x30\x0f"
+    garbled = overlay([(11, b"\xe5"), (14, b"\xe5")])
+    assert garbled not in (b"", b"\xe5", b"\xe5\xe5")
+
+
+def test_records_divided_over_telegrams_are_the_same_records() -> None:
+    whole = ElectricityRecords(Steady(), "10203040")
+    parts = Divided(whole, 3).telegrams(NOW_MS)
+    assert len(parts) == 3
+    assert [record for part in parts for record in part] == list(whole.telegrams(NOW_MS)[0])

@@ -4,22 +4,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InMetterError, Undecodable
-from edge_agent.profiles.mbus import load_profile, profile_names
+from edge_agent.protocols.mbus.header import Header
 from edge_agent.protocols.mbus.link import LongFrame
 from edge_agent.protocols.mbus.record import Record
 from edge_agent.protocols.mbus.telegram import decode, decode_frame
 
 VECTORS = tomllib.loads((Path(__file__).parents[1] / "vectors" / "mbus.toml").read_text("utf-8"))
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "mbus-frames"
-TELEGRAMS = [
-    *(bytes.fromhex(vector["frame"]) for vector in VECTORS["telegram"]),
-    *(bytes.fromhex(load_profile(name).recorded.telegram) for name in profile_names()),
-    *(bytes.fromhex(path.read_text()) for path in sorted(SHARED.glob("*/*.hex"))),
-]
 LONG = "40 30 20 10 CD 25 01 02 01 00"
 
 
@@ -69,40 +63,54 @@ def test_an_alarm_is_told_with_its_status() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ci", "head", "identification"),
+    [(0x6E, "01 00 00 00", None), (0x6F, LONG + "00 00", "10203040")],
+)
+def test_a_meters_own_error_may_have_a_header(
+    ci: int, head: str, identification: str | None
+) -> None:
+    telegram = decode(LongFrame(0x08, 1, ci, bytes.fromhex(head) + b"\x08"))
+    assert telegram.errors == ("application error: application too busy for a readout",)
+    assert telegram.header is not None
+    assert telegram.header.identification == identification
+
+
+@pytest.mark.parametrize(("ci", "head"), [(0x74, "01 00 00 00"), (0x75, LONG + "00 00")])
+def test_an_alarm_may_have_a_header(ci: int, head: str) -> None:
+    telegram = decode(LongFrame(0x08, 1, ci, bytes.fromhex(head) + b"\x04"))
+    assert (telegram.alarm, telegram.header is None) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0x00, ()),
+        (0x01, ("application busy",)),
+        (0x02, ("application error",)),
+        (0x03, ("abnormal condition",)),
+        (0x1C, ("power low", "permanent error", "temporary error")),
+        (0xA1, ("application busy", "manufacturer's bit 5", "manufacturer's bit 7")),
+    ],
+)
+def test_the_bits_of_a_status_have_names(status: int, words: tuple[str, ...]) -> None:
+    assert Header(1, status).status_words == words
+
+
+@pytest.mark.parametrize(
     "frame",
     [
         LongFrame(0x08, 1, 0x72, bytes(11)),
         LongFrame(0x08, 1, 0x73, bytes(15)),
         LongFrame(0x08, 1, 0x7A, bytes(3)),
+        LongFrame(0x08, 1, 0x6F, bytes(11)),
         LongFrame(0x08, 1, 0x51, bytes(20)),
         LongFrame(0x53, 1, 0x72, bytes(20)),
+        LongFrame(0x88, 1, 0x72, bytes(20)),
     ],
 )
 def test_what_is_no_telegram_is_undecodable(frame: LongFrame) -> None:
-    with pytest.raises(Undecodable):
+    with pytest.raises(Undecodable, match=r"^byte [47]: |^byte 6: CI field 51"):
         decode(frame)
-
-
-@settings(max_examples=400)
-@given(st.data())
-def test_nothing_but_our_own_errors_comes_out_of_mutated_telegrams(data: st.DataObject) -> None:
-    frame = bytearray(data.draw(st.sampled_from(TELEGRAMS)))
-    body = frame[7:-2]
-    for _ in range(data.draw(st.integers(1, 6))):
-        position = data.draw(st.integers(0, max(0, len(body) - 1)))
-        if body and data.draw(st.booleans()):
-            body[position] = data.draw(st.integers(0, 255))
-        elif data.draw(st.booleans()):
-            del body[position:]
-        else:
-            body[position:position] = data.draw(st.binary(max_size=12))
-    ci = data.draw(st.sampled_from([0x70, 0x71, 0x72, 0x73, 0x76, 0x77, 0x78, 0x7A]))
-    try:
-        telegram = decode(LongFrame(0x08, 1, ci, bytes(body)))
-    except InMetterError:
-        return
-    for record in telegram.records:
-        assert record.value is not None or record.state is not None
 
 
 @given(st.binary(max_size=300))

@@ -18,6 +18,7 @@ class Meter:
     registers: tuple[Register, ...]
     weight: Fraction
     start_index: Decimal
+    start_total: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def test_a_flow_over_no_time_is_not_available() -> None:
 
 
 def test_an_unbroken_total_gives_the_index_and_leaves_the_raw_count() -> None:
-    value = measure(WATER, Count(3, 3, 900), time_ok=True, total=253)[0]
+    value = measure(WATER, Count(3, 3, 900), time_ok=True, reached=index(WATER, 253))[0]
     assert (value.value, value.raw) == (Decimal("1237.097"), 3)
 
 
@@ -77,8 +78,16 @@ def test_what_does_not_fit_is_cut_off(value: Fraction, decimals: int, expected: 
 
 
 def test_three_thirds_are_one() -> None:
-    assert index(Decimal(0), 3, Fraction(1, 3), 3) == 1
-    assert index(Decimal(0), 3 * 10**15, Fraction(1, 3), 6) == 10**15
+    meter = Meter((), Fraction(1, 3), Decimal(0))
+    assert index(meter, 3) == 1
+    assert index(meter, 3 * 10**15) == 10**15
+
+
+def test_the_start_index_stood_at_the_start_total() -> None:
+    meter = Meter((), Fraction(1, 100), Decimal("0.5"), 45_210)
+    assert index(meter, 45_210) == Fraction(1, 2)
+    assert index(meter, 45_310) == Fraction(3, 2)
+    assert index(meter, 0) == 0
 
 
 @given(st.integers(0, 2**62), st.integers(1, 1000), st.integers(1, 10_000), st.integers(0, 6))
@@ -86,7 +95,7 @@ def test_an_index_never_runs_ahead_nor_behind_by_a_digit(
     pulses: int, numerator: int, denominator: int, decimals: int
 ) -> None:
     weight = Fraction(numerator, denominator)
-    shown = Fraction(index(Decimal("0.5"), pulses, weight, decimals))
+    shown = Fraction(cut(index(Meter((), weight, Decimal("0.5")), pulses), decimals))
     exact = Fraction(1, 2) + pulses * weight
     assert 0 <= exact - shown < Fraction(1, 10**decimals)
 

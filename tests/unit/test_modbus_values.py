@@ -56,6 +56,7 @@ ABSENT = [
     (Type.S64, Absent.MAX_SIGNED, "7FFF FFFF FFFF FFFF"),
     (Type.S16, Absent.MIN_SIGNED, "8000"),
     (Type.S32, Absent.MIN_SIGNED, "8000 0000"),
+    (Type.U32, Absent.ZERO, "0000 0000"),
     (Type.F32, None, "7FC0 0000"),
     (Type.F32, None, "FFC0 0000"),
     (Type.F32, None, "7F80 0000"),

@@ -77,3 +77,15 @@ async def test_an_error_ends_the_turn() -> None:
             raise ValueError("why")
     async with asyncio.timeout(1), turns.turn():
         assert turns.waiting == 0
+
+
+async def test_one_who_gives_up_just_before_its_turn_is_only_cancelled() -> None:
+    turns, log = Turns(), list[str]()
+    async with turns.turn():
+        gone = asyncio.ensure_future(begin(turns, log, "gone"))
+        await settle(gone)
+        gone.cancel()  # it does not run before the line is passed on
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    async with turns.turn():
+        assert (turns.waiting, log) == (0, [])

@@ -6,7 +6,8 @@ import pytest
 
 from common.clock import ManualClock
 from common.errors import ConfigError
-from edge_agent.simulators.scenario import load_site, parse_address
+from edge_agent.simulators.port import parse_address
+from edge_agent.simulators.scenario import load_site
 from edge_agent.simulators.site import SimulatedSite
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo" / "scenario.toml"
@@ -29,7 +30,61 @@ MISTAKES = [
     ("T00:00:00Z", "T00:00:00", r"origin: expected a time with its zone"),
     ('seed = "hall-and-greenhouse"', "seed = 7", r"seed: "),
     ('device = "hot-water"', 'device = "gas"', r"c11do1eth: two devices have the same name"),
+    ('device = "gas"', 'device = "electricity-main"', r"mbus: 'electricity-main' names another"),
+    ("pace = 60", 'from = "1 hour"', r"source\[2\]\.from: '1 hour': expected 90s, 5min or 2h"),
+    ("pace = 60", 'from = "2026-01-05T00:00:00"', r"source\[2\]\.from: expected a time with its"),
+    ("pace = 60", 'from = "2h"\nuntil = "1h"', r"source\[2\]\.until: '1h' is before it begins"),
+    ("start = 312_770", "count = -1", r"meter\[2\]\.count: expected 0 to 10000"),
+    (
+        "start = 312_770",
+        'standstill = [{from = "1h"}]',
+        r"meter\[2\]\.standstill\[1\]: missing",
+    ),
+    (
+        "weight = 1\n",
+        "weight = 1\ncount = 3\n",
+        r"c11do1eth\[2\]\.state_file: expected \{n\}",
+    ),
+    ("address = 1\n", "address = 240\ncount = 20\n", r"mbus\[1\]\.address: expected 0 to 250"),
+    ("address = 1\n", "address = 1\ntelegrams = 0\n", r"mbus\[1\]\.telegrams: expected 1 to 8"),
+    ("address = 1\n", 'address = 1\nmanufacturer = "x"\n', r"mbus\[1\]\.manufacturer: expected"),
+    ("unit = 1\n", "unit = 240\ncount = 20\n", r"modbus\[1\]\.unit: expected 1 to 247"),
+    ('"127.0.0.1:1502"', '"127.0.0.1:10001"', r"modbus\[1\]\.listen: M-Bus meters listen there"),
+    ('"127.0.0.1:1502"', '"udp:127.0.0.1"', r"modbus\[1\]\.listen: 'udp:127.0.0.1' is not HOST"),
 ]
+
+FAULTS = [
+    ('kind = "dorp"', r"fault\[1\]: 'dorp': expected one of drop, delay, split"),
+    ('on = "nobody"', r"fault\[1\]\.on: 'nobody': expected one of mbus1, modbus1, cold-water"),
+    ('at = "soon"', r"fault\[1\]\.at: 'soon': expected 90s, 5min or 2h after the origin"),
+    ('for = "10"', r"fault\[1\]\.for: '10': expected a duration such as 10s"),
+    ("ms = 5", r"fault\[1\]: ms: drop takes no parameters"),
+    ('kind = "busy"', r"fault\[1\]\.on: busy happens to a device, not to a line"),
+    ('kind = "rollover"\non = "gas"', r"fault\[1\]\.on: rollover needs the modulus"),
+    ("colour = 1", r"fault\[1\]: unknown key `colour`"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), FAULTS)
+def test_a_mistake_in_a_fault_is_named_too(tmp_path: Path, wrong: str, message: str) -> None:
+    lines = dict(line.split(" = ", 1) for line in wrong.split("\n"))
+    right = {"kind": '"drop"', "on": '"mbus1"', "at": '"10s"', "for": '"5s"'}
+    table = "\n".join(f"{key} = {value}" for key, value in (right | lines).items())
+    path = tmp_path / "scenario.toml"
+    path.write_text(f"{TEXT}\n[[fault]]\n{table}\n", "utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_site(path)
+
+
+def test_a_rollover_comes_before_all_other_changes_of_a_counter(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    tables = "".join(
+        f'\n[[fault]]\nkind = "{kind}"\non = "electricity-main"\nat = "{at}"\n'
+        for kind, at in (("reset", "10s"), ("rollover", "20s"))
+    )
+    path.write_text(TEXT + tables, "utf-8")
+    with pytest.raises(ConfigError, match="comes before its other counter faults"):
+        load_site(path)
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)

@@ -4,7 +4,7 @@ IM1 is inMetter's own protocol (docs/devices/c11do1eth.md is its definition); it
 compatibility with anything else. Nothing here waits, reads a clock or opens a socket.
 """
 
-from edge_agent.protocols.c11do1eth.auth import is_proof, prove
+from edge_agent.protocols.c11do1eth.auth import is_proof, prove, unwrap_key, wrap_key
 from edge_agent.protocols.c11do1eth.fields import MAX_LINE, BadLine, NakCode
 from edge_agent.protocols.c11do1eth.frames import (
     Ack,
@@ -24,11 +24,18 @@ from edge_agent.protocols.c11do1eth.frames import (
     Rec,
     Result,
     Rsp,
-    Verb,
+    Unreadable,
     Welc,
 )
-from edge_agent.protocols.c11do1eth.line import FROM_DEVICE, FROM_SERVER, LineBuffer, parse
-from edge_agent.protocols.c11do1eth.timeline import Timeline
+from edge_agent.protocols.c11do1eth.line import (
+    FROM_DEVICE,
+    FROM_SERVER,
+    LineBuffer,
+    parse,
+    unreadable,
+)
+from edge_agent.protocols.c11do1eth.orders import Directive, Edge, Verb, parse_directive
+from edge_agent.protocols.c11do1eth.timeline import Timeline, is_undated
 
 __all__ = [
     "FROM_DEVICE",
@@ -41,6 +48,8 @@ __all__ = [
     "Chal",
     "Clock",
     "Cmd",
+    "Directive",
+    "Edge",
     "EventCode",
     "Evt",
     "Frame",
@@ -55,9 +64,15 @@ __all__ = [
     "Result",
     "Rsp",
     "Timeline",
+    "Unreadable",
     "Verb",
     "Welc",
     "is_proof",
+    "is_undated",
     "parse",
+    "parse_directive",
     "prove",
+    "unreadable",
+    "unwrap_key",
+    "wrap_key",
 ]

@@ -10,6 +10,9 @@ MAX_LINE = 512
 """Bytes of a line, the CRLF included."""
 
 
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
+
+
 class NakCode(StrEnum):
     """Why a line, or a device, was refused."""
 
@@ -24,14 +27,18 @@ class BadLine(FrameError):
     """A line that is no IM1 frame.
 
     ``code``, ``seq`` and ``device`` are what a NAK needs; ``seq`` is 0 and ``device`` is ``-``
-    where the line does not credibly say them.
+    where the line does not credibly say them. ``line`` is the text between ``$`` and ``*`` of a
+    whole line that names a record of its sender's and has no meaning; empty for any other.
     """
 
-    def __init__(self, code: NakCode, why: str, *, device: str = "-", seq: int = 0) -> None:
+    def __init__(
+        self, code: NakCode, why: str, *, device: str = "-", seq: int = 0, line: str = ""
+    ) -> None:
         super().__init__(why)
         self.code = code
         self.device = device
         self.seq = seq
+        self.line = line
 
 
 class Field(Protocol):
@@ -50,7 +57,7 @@ class Number:
         self.maximum = maximum
 
     def decode(self, text: str) -> int:
-        if not re.fullmatch(r"0|[1-9][0-9]{0,19}", text, re.ASCII):
+        if not _NUMBER.fullmatch(text):
             raise ValueError(f"{text[:40]!r} is not a number")
         return self._checked(int(text))
 

@@ -39,13 +39,15 @@ class Clock(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a record was made, or, for BACKLOG, that it was made earlier and is sent late."""
+    """Why a record was made, or that it was made earlier and is sent late (BACKLOG), or was
+    acknowledged before and is sent again because READ asked for it (READ_BACK)."""
 
     TIMED = "T"
     DELTA = "D"
     EVENT = "E"
     FORCED = "F"
     BACKLOG = "B"
+    READ_BACK = "R"
 
 
 class Cause(StrEnum):
@@ -64,16 +66,12 @@ class EventCode(StrEnum):
     LINE_BREAK = "LINEBREAK"
     STUCK_INPUT = "STUCK"
     RATE_EXCEEDED = "RATE"
+    LEAK = "LEAK"
+    STANDSTILL = "STANDSTILL"
     CLOCK_STEP = "CLOCK"
     PRESET = "PRESET"
     BACKLOG_OVERFLOW = "OVERFLOW"
     OUTPUT_CHANGED = "OUTPUT"
-
-
-class Verb(StrEnum):
-    """What a command orders; a device answers any verb that it does not know UNSUPPORTED."""
-
-    OUT = "OUT"
 
 
 class Result(StrEnum):
@@ -82,6 +80,7 @@ class Result(StrEnum):
     OK = "OK"
     EXPIRED = "EXPIRED"
     UNSUPPORTED = "UNSUPPORTED"
+    REFUSED = "REFUSED"
     FAILED = "FAILED"
 
 
@@ -215,15 +214,42 @@ class Evt(Frame):
     values: tuple[str, ...] = ()
 
     @property
+    def preset(self) -> tuple[int, int] | None:
+        """The old and the new pulse total that PRESET reports; None for any other event."""
+        if self.code != EventCode.PRESET or len(self.values) != 2:
+            return None
+        try:
+            old, new = (U64.decode(text) for text in self.values)
+        except ValueError:
+            return None
+        return old, new
+
+    @property
     def lost(self) -> tuple[int, int] | None:
-        """The first and last number that OVERFLOW reports as gone; None for any other event."""
+        """The first and last number that OVERFLOW reports as gone, both below its own; None for
+        any other event."""
         if self.code != EventCode.BACKLOG_OVERFLOW or len(self.values) != 2:
             return None
         try:
             first, last = (SEQ.decode(text) for text in self.values)
         except ValueError:
             return None
-        return (first, last) if first <= last else None
+        return (first, last) if first <= last < self.seq else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record or event that came whole, with a good checksum, and has no meaning.
+
+    It would be sent for ever if it were not settled: it is stored as it came, and acknowledged.
+    ``boot`` is 0 where it cannot be read.
+    """
+
+    device: str
+    seq: int
+    boot: int
+    line: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

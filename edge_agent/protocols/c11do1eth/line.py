@@ -26,6 +26,7 @@ from edge_agent.protocols.c11do1eth.frames import (
     Pong,
     Rec,
     Rsp,
+    Unreadable,
     Welc,
 )
 
@@ -33,6 +34,7 @@ FROM_DEVICE: tuple[type[Frame], ...] = (Hello, Auth, Rec, Evt, Rsp, Ping, Pong)
 FROM_SERVER: tuple[type[Frame], ...] = (Chal, Welc, Ack, Nak, Cmd, Ping, Pong)
 
 _LINE = re.compile(rb"\$([\x20-\x7e]*)\*([0-9A-Fa-f]{4})")
+_RECORDS = (Rec.TYPE, Evt.TYPE)
 _FRAMES = {frame.TYPE: frame for frame in (*FROM_DEVICE, *FROM_SERVER)}
 
 
@@ -50,12 +52,26 @@ def parse(line: bytes) -> Frame:
     if not DEVICE.pattern.fullmatch(device):
         raise BadLine(NakCode.MALFORMED, "the device's name is not one")
     seq = int(number) if number.isdecimal() and int(number) <= U32.maximum else 0
+    text = match[1].decode("ascii") if seq and kind in _RECORDS else ""
     if kind not in _FRAMES:
-        raise BadLine(NakCode.MALFORMED, f"type {kind[:16]!r} is unknown", device=device, seq=seq)
+        why = f"type {kind[:16]!r} is unknown"
+        raise BadLine(NakCode.MALFORMED, why, device=device, seq=seq)
     try:
         return _read(_FRAMES[kind], device, number, parts[4:])
     except ValueError as error:
-        raise BadLine(NakCode.MALFORMED, f"{kind}: {error}", device=device, seq=seq) from error
+        why = f"{kind}: {error}"
+        raise BadLine(NakCode.MALFORMED, why, device=device, seq=seq, line=text) from error
+
+
+def unreadable(bad: BadLine) -> Unreadable | None:
+    """The record that a bad line stands for; None when it names none, or is not whole."""
+    if not bad.line:
+        return None
+    boot = bad.line.split(",")[4:5]
+    number = int(boot[0]) if boot and re.fullmatch(r"[0-9]{1,10}", boot[0], re.ASCII) else 0
+    if number > U32.maximum:
+        number = 0
+    return Unreadable(bad.device, bad.seq, number, bad.line, str(bad))
 
 
 def _read(frame: type[Frame], device: str, number: str, texts: list[str]) -> Frame:

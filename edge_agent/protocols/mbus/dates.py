@@ -20,7 +20,8 @@ def decode_date(data: bytes) -> Decoded | None:
     decode = _TYPES.get(len(data))
     if decode is None:
         return None
-    if not any(data) or data.count(0xFF) == len(data):
+    # A time of all zeros is midnight; a date of all zeros has no day and no month.
+    if data.count(0xFF) == len(data) or (not any(data) and len(data) != _TIME_LENGTH):
         return _UNSPECIFIED
     return decode(data)
 
@@ -48,7 +49,8 @@ def _type_i(data: bytes) -> Decoded:
     return _result(_date(data[3], data[4], 0), clock, bool(data[0] & 0x40))
 
 
-_TYPES: Final = {2: _type_g, 3: _type_j, 4: _type_f, 6: _type_i}
+_TIME_LENGTH: Final = 3
+_TYPES: Final = {2: _type_g, _TIME_LENGTH: _type_j, 4: _type_f, 6: _type_i}
 
 
 def _result(date: str | None, clock: str | None, summer: bool) -> Decoded:

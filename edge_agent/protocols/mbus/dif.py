@@ -14,12 +14,12 @@ MORE_FOLLOWS: Final = 0x1F
 
 
 class Function(StrEnum):
-    """What kind of value a record holds (bits 4 and 5 of the DIF)."""
+    """What kind of value a record holds (bits 4 and 5 of the DIF); ERROR: during an error."""
 
     INSTANTANEOUS = "instantaneous"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
-    DURING_ERROR = "during error"
+    ERROR = "error"
 
 
 class Coding(StrEnum):

@@ -12,9 +12,23 @@ SHORT_HEADER_LENGTH: Final = 4
 # Status byte (EN 13757-3, 5.10).
 APPLICATION_BUSY: Final = 1
 APPLICATION_ERROR: Final = 2
+ABNORMAL: Final = 3
 POWER_LOW: Final = 0x04
 PERMANENT_ERROR: Final = 0x08
 TEMPORARY_ERROR: Final = 0x10
+_MANUFACTURERS_BITS: Final = (0x20, 0x40, 0x80)
+
+_APPLICATION_WORDS: Final = {
+    APPLICATION_BUSY: "application busy",
+    APPLICATION_ERROR: "application error",
+    ABNORMAL: "abnormal condition",
+}
+_BIT_WORDS: Final = {
+    POWER_LOW: "power low",
+    PERMANENT_ERROR: "permanent error",
+    TEMPORARY_ERROR: "temporary error",
+    **{bit: f"manufacturer's bit {bit.bit_length() - 1}" for bit in _MANUFACTURERS_BITS},
+}
 
 
 class Header(Struct, frozen=True):
@@ -22,7 +36,8 @@ class Header(Struct, frozen=True):
 
     ``identification`` is 8 digits (hex digits are kept), ``manufacturer`` its three letters,
     ``medium`` the device type code of EN 13757-3. A short header has no identity: None.
-    ``configuration`` is the word that older meters used as a signature.
+    ``configuration`` is the word that older meters used as a signature. ``status`` is the byte as
+    sent; its lowest two bits are no faults in the ``fixed`` structure, which has no configuration.
     """
 
     access: int
@@ -32,11 +47,23 @@ class Header(Struct, frozen=True):
     manufacturer: str | None = None
     version: int | None = None
     medium: int | None = None
+    fixed: bool = False
 
     @property
     def permanent_error(self) -> bool:
         """Whether the meter reports a permanent or an application error of its own."""
-        return bool(self.status & PERMANENT_ERROR) or self.status & 3 == APPLICATION_ERROR
+        return bool(self.status & PERMANENT_ERROR) or self._application == APPLICATION_ERROR
+
+    @property
+    def status_words(self) -> tuple[str, ...]:
+        """What the status byte says, in words; none when all is well."""
+        application = _APPLICATION_WORDS.get(self._application)
+        bits = tuple(words for bit, words in _BIT_WORDS.items() if self.status & bit)
+        return (application, *bits) if application else bits
+
+    @property
+    def _application(self) -> int:
+        return 0 if self.fixed else self.status & 3
 
 
 def byte_order(high_first: bool) -> Literal["big", "little"]:
@@ -58,9 +85,7 @@ def manufacturer_code(letters: str) -> int:
 
 
 def decode_long(data: bytes, high_first: bool) -> Header:
-    """Raises Undecodable when the data is shorter than the header."""
-    if len(data) < LONG_HEADER_LENGTH:
-        raise Undecodable(f"{len(data)} bytes are too short for a long M-Bus header")
+    """The long header at the start of at least LONG_HEADER_LENGTH bytes."""
     order = byte_order(high_first)
     return Header(
         access=data[8],
@@ -74,8 +99,6 @@ def decode_long(data: bytes, high_first: bool) -> Header:
 
 
 def decode_short(data: bytes, high_first: bool) -> Header:
-    """Raises Undecodable when the data is shorter than the header."""
-    if len(data) < SHORT_HEADER_LENGTH:
-        raise Undecodable(f"{len(data)} bytes are too short for a short M-Bus header")
+    """The short header at the start of at least SHORT_HEADER_LENGTH bytes."""
     order = byte_order(high_first)
     return Header(data[0], data[1], int.from_bytes(data[2:4], order))

@@ -31,9 +31,10 @@ class Record(Struct, frozen=True):
     """One value of a telegram.
 
     ``value`` is in ``unit``; numbers are exact, dates and texts are str, long binaries bytes.
-    ``state`` says why there is none, or (overflow) that it needs a second look.
+    ``state`` says why there is none.
     ``qualifiers`` are what VIFEs add to the quantity: ``L1``, ``upper limit``, ``per hour``.
-    ``count`` is the integer before scaling. ``dib``, ``vib`` and ``data`` are the bytes as sent.
+    ``count`` is the integer before scaling. ``dib``, ``vib`` and ``data`` are the bytes as sent,
+    ``raw`` all of them, with the length byte of data of variable length.
     """
 
     function: Function
@@ -49,6 +50,7 @@ class Record(Struct, frozen=True):
     dib: bytes
     vib: bytes
     data: bytes
+    raw: bytes
 
 
 class Body(Struct, frozen=True):
@@ -60,8 +62,11 @@ class Body(Struct, frozen=True):
     errors: tuple[str, ...] = ()
 
 
-def decode_body(body: bytes, high_first: bool = False) -> Body:
-    """All records that can be read. What is cut off or reserved ends the reading, flagged."""
+def decode_body(body: bytes, high_first: bool = False, offset: int = 0) -> Body:
+    """All records that can be read. What is cut off or reserved ends the reading, flagged.
+
+    Errors name the record's first byte: its index in ``body`` plus ``offset``.
+    """
     records: list[Record] = []
     more_follows = False
     manufacturer_data = None
@@ -77,15 +82,19 @@ def decode_body(body: bytes, high_first: bool = False) -> Body:
                 more_follows = first == dif.MORE_FOLLOWS
                 manufacturer_data = body[at + 1 :]
             else:
-                errors = (f"record {len(records) + 1}: reserved DIF {first:02X}",)
+                errors = (_fault(records, at + offset, f"reserved DIF {first:02X}"),)
             break
         try:
             record, at = _decode_record(body, at, high_first)
         except Undecodable as error:
-            errors = (f"record {len(records) + 1}: {error}",)
+            errors = (_fault(records, at + offset, str(error)),)
             break
         records.append(record)
     return Body(tuple(records), more_follows, manufacturer_data, errors)
+
+
+def _fault(records: list[Record], at: int, reason: str) -> str:
+    return f"record {len(records) + 1} at byte {at}: {reason}"
 
 
 def _decode_record(body: bytes, start: int, high_first: bool) -> tuple[Record, int]:
@@ -125,6 +134,7 @@ def _decode_record(body: bytes, start: int, high_first: bool) -> tuple[Record, i
         dib,
         vib,
         data,
+        body[start:at],
     ), at
 
 
@@ -143,12 +153,15 @@ def _decode_value(
     coding = information.coding
     # Text comes last character first in mode 1, first character first in mode 2.
     is_text = 0 <= lvar <= 0xBF
+    sent = data
     if high_first != is_text:
         data = data[::-1]
     if meaning.state is not None:
         decoded = Decoded(None, meaning.state)
     elif coding is Coding.NONE:
         decoded = _NO_DATA
+    elif meaning.data_type is DataType.BYTES and not is_text:
+        decoded = Decoded(sent)
     elif coding is Coding.VARIABLE:
         decoded = decode_variable(lvar, data, meaning)
     elif meaning.data_type is DataType.DATE:

@@ -1,10 +1,10 @@
-"""Why a record has no value, or one to be looked at twice."""
+"""Why a record has no value."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Stands in the value's place; only OVERFLOW may come with a value as well."""
+    """Stands in the value's place."""
 
     NOT_AVAILABLE = "not available"
     NO_DATA = "no data"

@@ -1,4 +1,4 @@
-"""What a meter says in one RSP_UD frame: EN 13757-3."""
+"""What a meter says in one RSP_UD frame: EN 13757-3 and, where encrypted, EN 13757-7."""
 
 from typing import Final
 
@@ -6,20 +6,44 @@ from msgspec import Struct
 
 from common.errors import Undecodable
 
+from .cipher import Sender, decrypt, encrypted_span
+from .fixed import LENGTH as FIXED_LENGTH
 from .fixed import decode_fixed
-from .header import Header, decode_long, decode_short
-from .link import SLAVE_FUNCTION, LongFrame, parse_one
-from .record import Body, Record, decode_body
+from .fragment import CI_FRAGMENT, decode_fragment
+from .header import (
+    LONG_HEADER_LENGTH,
+    SHORT_HEADER_LENGTH,
+    Header,
+    decode_long,
+    decode_short,
+)
+from .link import LONG_HEAD, RSP_UD, SLAVE_FUNCTION, LongFrame, parse_one
+from .record import Record, decode_body
 
 # Control information field, slave to master (EN 13757-3, table 1). Bit 2 = high byte first.
+CI_APPLICATION_ERROR_SHORT: Final = 0x6E
+CI_APPLICATION_ERROR_LONG: Final = 0x6F
 CI_APPLICATION_ERROR: Final = 0x70
 CI_ALARM: Final = 0x71
 CI_LONG: Final = 0x72
 CI_FIXED: Final = 0x73
+CI_ALARM_SHORT: Final = 0x74
+CI_ALARM_LONG: Final = 0x75
 CI_LONG_HIGH_FIRST: Final = 0x76
 CI_FIXED_HIGH_FIRST: Final = 0x77
 CI_NO_HEADER: Final = 0x78
 CI_SHORT: Final = 0x7A
+
+_HEADER_LENGTHS: Final = {
+    **dict.fromkeys(
+        (CI_LONG, CI_LONG_HIGH_FIRST, CI_APPLICATION_ERROR_LONG, CI_ALARM_LONG),
+        LONG_HEADER_LENGTH,
+    ),
+    **dict.fromkeys((CI_SHORT, CI_APPLICATION_ERROR_SHORT, CI_ALARM_SHORT), SHORT_HEADER_LENGTH),
+    **dict.fromkeys((CI_NO_HEADER, CI_APPLICATION_ERROR, CI_ALARM), 0),
+}
+_ERRORS: Final = {CI_APPLICATION_ERROR, CI_APPLICATION_ERROR_SHORT, CI_APPLICATION_ERROR_LONG}
+_ALARMS: Final = {CI_ALARM, CI_ALARM_SHORT, CI_ALARM_LONG}
 
 APPLICATION_ERRORS: Final = (
     "unspecified error",
@@ -39,8 +63,8 @@ class Telegram(Struct, frozen=True):
     """One application message.
 
     ``errors`` is empty for a faultless message; with errors, ``records`` are those before the
-    fault. ``encrypted`` messages have no records but those sent in clear.
-    ``alarm`` is the status of a CI 71 message.
+    fault, and bytes are counted from 0 at the frame's start. ``encrypted`` messages have no
+    records but those sent in clear. ``alarm`` is the status of an alarm message.
     """
 
     ci: int
@@ -53,67 +77,118 @@ class Telegram(Struct, frozen=True):
     alarm: int | None = None
 
 
-def decode_frame(frame: bytes) -> Telegram:
-    """Decode one whole RSP_UD frame.
+class _Layer(Struct, frozen=True):
+    """An application message within a frame, which it enters at byte ``at``."""
+
+    ci: int
+    data: bytes
+    at: int
+    counter: bytes | None = None
+
+
+def decode_frame(frame: bytes, key: bytes | None = None) -> Telegram:
+    """Decode one whole RSP_UD frame; ``key`` (16 bytes) is for what is encrypted.
 
     Raises FrameError when the bytes are not one frame, Undecodable when it is no telegram.
     """
     parsed = parse_one(frame)
     if not isinstance(parsed, LongFrame):
         raise Undecodable("an M-Bus frame without data is no telegram")
-    return decode(parsed)
+    return decode(parsed, key)
 
 
-def decode(frame: LongFrame) -> Telegram:
+def decode(frame: LongFrame, key: bytes | None = None) -> Telegram:
     """Decode the data of a frame that a meter sent. Raises Undecodable when it is no telegram."""
-    if frame.control & SLAVE_FUNCTION != 0x08:
-        raise Undecodable(f"control field {frame.control:02X} is not that of a meter's answer")
-    ci, data = frame.ci, frame.data
-    if ci in {CI_LONG, CI_LONG_HIGH_FIRST}:
-        high_first = ci == CI_LONG_HIGH_FIRST
-        return _variable(ci, decode_long(data, high_first), data[12:], high_first)
-    if ci == CI_SHORT:
-        return _variable(ci, decode_short(data, False), data[4:], False)
-    if ci == CI_NO_HEADER:
-        return _variable(ci, None, data, False)
-    if ci in {CI_FIXED, CI_FIXED_HIGH_FIRST}:
-        header, records = decode_fixed(data, ci == CI_FIXED_HIGH_FIRST)
-        surplus = len(data) - 16
-        errors = (f"{surplus} bytes behind the fixed structure",) if surplus else ()
-        return Telegram(ci, header, records, errors=errors)
-    if ci == CI_APPLICATION_ERROR:
-        code = data[0] if data else 0
-        words = APPLICATION_ERRORS[code] if code < len(APPLICATION_ERRORS) else f"error {code}"
-        return Telegram(ci, errors=(f"application error: {words}",))
-    if ci == CI_ALARM:
-        status = data[0] if data else 0
-        return Telegram(ci, errors=(f"alarm, status {status:02X}",), alarm=status)
-    raise Undecodable(f"CI field {ci:02X} is not that of a meter's data")
+    if frame.control & SLAVE_FUNCTION != RSP_UD:
+        raise Undecodable(
+            f"byte 4: control field {frame.control:02X} is not that of a meter's answer"
+        )
+    layer = _Layer(frame.ci, frame.data, LONG_HEAD)
+    if frame.ci == CI_FRAGMENT:
+        layer = _unwrapped(frame.data)
+    if layer.ci in {CI_FIXED, CI_FIXED_HIGH_FIRST}:
+        return _fixed(layer)
+    length = _HEADER_LENGTHS.get(layer.ci)
+    if length is None:
+        raise Undecodable(
+            f"byte {layer.at - 1}: CI field {layer.ci:02X} is not that of a meter's data"
+        )
+    if len(layer.data) < length:
+        raise Undecodable(
+            f"byte {layer.at}: {len(layer.data)} bytes are too short for an M-Bus header"
+        )
+    header = _header(layer, length)
+    if layer.ci in _ERRORS | _ALARMS:
+        return _complaint(layer.ci, header, layer.data[length : length + 1])
+    return _variable(layer, length, header, key)
 
 
-def _variable(ci: int, header: Header | None, body: bytes, high_first: bool) -> Telegram:
-    secret = 0 if header is None else _encrypted_length(header.configuration, body)
-    decoded: Body = decode_body(body[secret:], high_first)
+def _unwrapped(data: bytes) -> _Layer:
+    try:
+        fragment = decode_fragment(data)
+    except Undecodable as error:
+        raise Undecodable(f"byte {LONG_HEAD}: {error}") from None
+    inner = fragment.length
+    return _Layer(data[inner], data[inner + 1 :], LONG_HEAD + inner + 1, fragment.counter)
+
+
+def _header(layer: _Layer, length: int) -> Header | None:
+    if length == LONG_HEADER_LENGTH:
+        return decode_long(layer.data, layer.ci == CI_LONG_HIGH_FIRST)
+    return decode_short(layer.data, False) if length else None
+
+
+def _fixed(layer: _Layer) -> Telegram:
+    surplus = len(layer.data) - FIXED_LENGTH
+    if surplus < 0:
+        raise Undecodable(
+            f"byte {layer.at}: {len(layer.data)} bytes are too short for the fixed structure"
+        )
+    header, records = decode_fixed(layer.data, layer.ci == CI_FIXED_HIGH_FIRST)
+    behind = f"byte {layer.at + FIXED_LENGTH}: {surplus} bytes behind the fixed structure"
+    return Telegram(layer.ci, header, records, errors=(behind,) if surplus else ())
+
+
+def _complaint(ci: int, header: Header | None, status: bytes) -> Telegram:
+    code = status[0] if status else 0
+    if ci in _ALARMS:
+        return Telegram(ci, header, errors=(f"alarm, status {code:02X}",), alarm=code)
+    words = APPLICATION_ERRORS[code] if code < len(APPLICATION_ERRORS) else f"error {code}"
+    return Telegram(ci, header, errors=(f"application error: {words}",))
+
+
+def _variable(layer: _Layer, length: int, header: Header | None, key: bytes | None) -> Telegram:
+    body, at = layer.data[length:], layer.at + length
+    span = None if header is None else encrypted_span(header.configuration, body)
+    encrypted = span is not None and span.length > 0
+    if span is not None:
+        start, end = span.start, span.start + span.length
+        clear = b""
+        if encrypted and key is not None:
+            try:
+                clear = decrypt(body[start:end], span.mode, key, _sender(layer, length))
+            except Undecodable as error:
+                reason = f"byte {at + start}: {error}"
+                return Telegram(layer.ci, header, errors=(reason,), encrypted=True)
+            encrypted = False
+        body, at = clear + body[end:], at + (start if clear else end)
+    decoded = decode_body(body, layer.ci == CI_LONG_HIGH_FIRST, at)
     return Telegram(
-        ci,
+        layer.ci,
         header,
         decoded.records,
         decoded.more_follows,
         decoded.manufacturer_data,
         decoded.errors,
-        encrypted=secret > 0,
+        encrypted,
     )
 
 
-def _encrypted_length(configuration: int, body: bytes) -> int:
-    """How many bytes at the start of the body are encrypted; 0 when it is in clear.
-
-    Modes 5 and 7 (bits 8 to 12) tell the number of 16-byte blocks in bits 4 to 7. A body that
-    starts 2F 2F is in clear already, and one shorter than the blocks belongs to an early
-    meter, whose signature stands where the configuration word is today.
-    """
-    mode = (configuration >> 8) & 0x1F
-    length = 16 * ((configuration >> 4) & 0x0F)
-    if mode not in {5, 7} or length > len(body) or body[:2] == b"\x2f\x2f":
-        return 0
-    return length
+def _sender(layer: _Layer, length: int) -> Sender:
+    if length != LONG_HEADER_LENGTH:
+        raise Undecodable("a short header does not name the meter, as decryption needs")
+    data = layer.data
+    identification, manufacturer = data[0:4], data[4:6]
+    if layer.ci == CI_LONG_HIGH_FIRST:
+        identification, manufacturer = identification[::-1], manufacturer[::-1]
+    return Sender(identification, manufacturer, data[6], data[7], data[8], layer.counter)

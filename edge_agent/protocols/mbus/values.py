@@ -15,6 +15,7 @@ from common.errors import Undecodable
 
 from .state import State
 from .vif import Meaning
+from .vif_tables import MANUFACTURER_SPECIFIC, DataType
 
 EXACT: Final = Context(prec=1200)
 """Enough digits for every float32 and every number of variable length: nothing is rounded."""
@@ -22,6 +23,8 @@ EXACT: Final = Context(prec=1200)
 Value = Decimal | str | bytes | None
 
 _FLOAT: Final = struct.Struct("<f")
+_DOUBLE: Final = struct.Struct("<d")
+_LVAR_DOUBLE: Final = 0xF8
 
 
 class Decoded(Struct, frozen=True):
@@ -64,13 +67,13 @@ def decode_bcd(data: bytes, meaning: Meaning) -> Decoded:
         count = -int(digits[1:])
     else:
         count = int(digits[0], 16) * 10 ** (len(digits) - 1) + int(digits[1:])
-        return Decoded(scaled(count, meaning), State.OVERFLOW, count)
+        return Decoded(None, State.OVERFLOW, count)
     return Decoded(scaled(count, meaning), None, count)
 
 
 def decode_real(data: bytes, meaning: Meaning) -> Decoded:
-    """Type H (IEEE 754, 32 bits). NaN is "not available", an infinity an overflow."""
-    number = _FLOAT.unpack(data)[0]
+    """Type H (IEEE 754, 32 or 64 bits). NaN is "not available", an infinity an overflow."""
+    number = (_FLOAT if len(data) == _FLOAT.size else _DOUBLE).unpack(data)[0]
     if not isfinite(number):
         return Decoded(None, State.NOT_AVAILABLE if isnan(number) else State.OVERFLOW)
     value = EXACT.multiply(Decimal(number), Decimal(meaning.multiplier))
@@ -82,25 +85,39 @@ def variable_length(lvar: int) -> int:
     """The bytes that follow an LVAR byte. Raises Undecodable for reserved classes."""
     if lvar <= 0xBF:
         return lvar
-    if lvar <= 0xEF:
+    if lvar <= 0xC9 or 0xD0 <= lvar <= 0xD9 or 0xE0 <= lvar <= 0xEF:
         return lvar & 0x0F
-    if lvar <= 0xF6:
+    if 0xF0 <= lvar <= 0xF6:
         return (16, 20, 24, 28, 32, 48, 64)[lvar - 0xF0]
+    if lvar == _LVAR_DOUBLE:
+        return _DOUBLE.size
     raise Undecodable(f"reserved length {lvar:02X}")
 
 
 def decode_variable(lvar: int, data: bytes, meaning: Meaning) -> Decoded:
-    """Data of variable length: text, BCD of either sign, or a binary number.
+    """Data of variable length: text, BCD of either sign, a binary number or a float.
 
-    Binary numbers of up to 8 bytes are integers, longer ones stay bytes.
+    Binary numbers of up to 8 bytes are integers; longer ones, those of the manufacturer's own,
+    and what is to be a date (type M), stay bytes. F8 is a float of 8 bytes: "floating point"
+    were F0 to FA in the 2004 edition, of which the 2018 edition gives F0 to F6 to binary numbers.
     """
     if lvar <= 0xBF:
         return Decoded(data.decode("latin-1"))
     if not data:
         return Decoded(None, State.NO_DATA)
+    if _is_blob(lvar, data, meaning):
+        return Decoded(data)
     if lvar >= 0xE0:
-        return decode_integer(data, meaning, True) if len(data) <= 8 else Decoded(data)
+        is_real = lvar == _LVAR_DOUBLE
+        return decode_real(data, meaning) if is_real else decode_integer(data, meaning, True)
     decoded = decode_bcd(data, meaning)
-    if lvar < 0xD0 or decoded.count is None or decoded.state is not None:
-        return decoded
-    return Decoded(scaled(-decoded.count, meaning), None, -decoded.count)
+    if lvar >= 0xD0 and decoded.count is not None and decoded.state is None:
+        return Decoded(scaled(-decoded.count, meaning), None, -decoded.count)
+    return decoded
+
+
+def _is_blob(lvar: int, data: bytes, meaning: Meaning) -> bool:
+    if meaning.data_type is DataType.DATE:
+        return True
+    is_binary = lvar >= 0xE0 and lvar != _LVAR_DOUBLE
+    return is_binary and (len(data) > 8 or meaning.quantity == MANUFACTURER_SPECIFIC)

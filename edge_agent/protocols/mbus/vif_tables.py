@@ -19,6 +19,8 @@ class DataType(StrEnum):
     UNSIGNED = "unsigned"
     """Identifications and flags (types C and D): the top bit is a bit like the others."""
     DATE = "date"
+    BYTES = "bytes"
+    """A structure of its own (a container, a compact profile): never a number."""
 
 
 class Entry(Struct, frozen=True):
@@ -31,13 +33,18 @@ class Entry(Struct, frozen=True):
     data_type: DataType = DataType.NUMBER
 
 
+MANUFACTURER_SPECIFIC: Final = "manufacturer specific"
+
 Scale = tuple[int, int]
 Row = tuple[int, int, str, str, Iterable[Scale], DataType]
 
 _N, _U, _D = DataType.NUMBER, DataType.UNSIGNED, DataType.DATE
+_B = DataType.BYTES
 _ONE: Final[list[Scale]] = [(1, 0)]
 _DURATION: Final[list[Scale]] = [(1, 0), (60, 0), (3600, 0), (86400, 0)]
 _DURATION_FROM_HOURS: Final[list[Scale]] = [(3600, 0), (86400, 0)]
+_PER_4096: Final[list[Scale]] = [(244140625, -12)]
+"""Units of 1/4096, as heat cost allocators use."""
 
 
 def _powers(first: int, last: int, factor: int = 1) -> list[Scale]:
@@ -71,7 +78,8 @@ _PRIMARY_ROWS: Final[list[Row]] = [
     (0x78, 0x78, "fabrication number", "", _ONE, _U),
     (0x79, 0x79, "enhanced identification", "", _ONE, _U),
     (0x7A, 0x7A, "bus address", "", _ONE, _U),
-    (0x7F, 0x7F, "manufacturer specific", "", _ONE, _N),
+    (0x7E, 0x7E, "any", "", _ONE, _N),
+    (0x7F, 0x7F, MANUFACTURER_SPECIFIC, "", _ONE, _N),
 ]
 
 # After FB: EN 13757-3:2018, table 14; gallons and feet as in the earlier editions.
@@ -103,6 +111,13 @@ _FB_ROWS: Final[list[Row]] = [
     (0x5C, 0x5F, "return temperature", "°F", _powers(-3, 0), _N),
     (0x60, 0x63, "temperature difference", "°F", _powers(-3, 0), _N),
     (0x64, 0x67, "external temperature", "°F", _powers(-3, 0), _N),
+    (0x68, 0x68, "rating factor K", "", _PER_4096, _N),
+    (0x69, 0x69, "thermal output rating factor Kq", "W", _ONE, _N),
+    (0x6A, 0x6A, "thermal coupling rating factor Kc", "", _PER_4096, _N),
+    (0x6B, 0x6B, "thermal coupling rating factor Kcr, room side", "", _PER_4096, _N),
+    (0x6C, 0x6C, "thermal coupling rating factor Kch, heater side", "", _PER_4096, _N),
+    (0x6D, 0x6D, "low temperature rating factor Kt", "", _PER_4096, _N),
+    (0x6E, 0x6E, "display output scaling factor Kd", "", _PER_4096, _N),
     (0x70, 0x73, "temperature limit", "°F", _powers(-3, 0), _N),
     (0x74, 0x77, "temperature limit", "°C", _powers(-3, 0), _N),
     (0x78, 0x7F, "cumulative maximum power", "W", _powers(-3, 4), _N),
@@ -152,7 +167,7 @@ _FD_ROWS: Final[list[Row]] = [
     (0x38, 0x38, "period of tariff", "months", _ONE, _N),
     (0x39, 0x39, "period of tariff", "years", _ONE, _N),
     (0x3A, 0x3A, "dimensionless", "", _ONE, _N),
-    (0x3B, 0x3B, "wireless container", "", _ONE, _U),
+    (0x3B, 0x3B, "wireless container", "", _ONE, _B),
     (0x3C, 0x3F, "period of nominal transmissions", "s", _DURATION, _N),
     (0x40, 0x4F, "voltage", "V", _powers(-9, 6), _N),
     (0x50, 0x5F, "current", "A", _powers(-12, 3), _N),
@@ -161,7 +176,7 @@ _FD_ROWS: Final[list[Row]] = [
     (0x62, 0x62, "control signal", "", _ONE, _U),
     (0x63, 0x63, "day of week", "", _ONE, _U),
     (0x64, 0x64, "week number", "", _ONE, _U),
-    (0x65, 0x65, "time point of day change", "", _ONE, _U),
+    (0x65, 0x65, "time point of day change", "", _ONE, _D),
     (0x66, 0x66, "state of parameter activation", "", _ONE, _U),
     (0x67, 0x67, "special supplier information", "", _ONE, _U),
     (0x68, 0x69, "duration since last cumulation", "s", _DURATION_FROM_HOURS, _N),
@@ -176,7 +191,14 @@ _FD_ROWS: Final[list[Row]] = [
     (0x73, 0x73, "listening window", "", _ONE, _U),
     (0x74, 0x74, "remaining battery life", "s", [(86400, 0)], _N),
     (0x75, 0x75, "stops of the meter", "", _ONE, _U),
-    (0x76, 0x76, "manufacturer container", "", _ONE, _U),
+    (0x76, 0x76, "manufacturer container", "", _ONE, _B),
+]
+
+# After FD FD: EN 13757-3:2018, table 13.
+_FD_FD_ROWS: Final[list[Row]] = [
+    (0x00, 0x00, "selected application", "", _ONE, _U),
+    (0x02, 0x02, "remaining battery life", "months", _ONE, _N),
+    (0x03, 0x03, "remaining battery life", "years", _ONE, _N),
 ]
 
 
@@ -192,14 +214,24 @@ def _table(rows: list[Row]) -> tuple[Entry, ...]:
 PRIMARY: Final = _table(_PRIMARY_ROWS)
 EXTENSION_FB: Final = _table(_FB_ROWS)
 EXTENSION_FD: Final = _table(_FD_ROWS)
+EXTENSION_FD_FD: Final = _table(_FD_FD_ROWS)
+RESERVED: Final = Entry("reserved")
 
 QUANTITIES: Final = frozenset(
-    entry.quantity for table in (PRIMARY, EXTENSION_FB, EXTENSION_FD) for entry in table
-) - {"reserved"}
+    entry.quantity
+    for table in (PRIMARY, EXTENSION_FB, EXTENSION_FD, EXTENSION_FD_FD)
+    for entry in table
+) - {RESERVED.quantity}
 """Every quantity that a record can have, but for those that meters name in plain text."""
 
 # VIFEs that only describe the value (EN 13757-3:2018, table 15): code -> words.
 QUALIFIERS: Final[dict[int, str]] = {
+    0x12: "average",
+    0x13: "inverse compact profile",
+    0x14: "relative deviation",
+    0x1D: "standard conform",
+    0x1E: "compact profile with register numbers",
+    0x1F: "compact profile",
     0x20: "per second",
     0x21: "per minute",
     0x22: "per hour",

@@ -1,0 +1,114 @@
+"""``inmetter-edge output``: switch an output and read it back, with the agent's own drivers."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from common.clock import SystemClock
+from common.errors import ConfigError, InMetterError, NoAnswer, NotAllowed
+from common.ids import new_command_id
+from common.registers import Register
+from edge_agent.cli.arguments import add_config, add_json, add_wait
+from edge_agent.cli.modules import absence, listening
+from edge_agent.config import Config, load
+from edge_agent.devices import Devices
+from edge_agent.drivers.base import Device, Order, SwitchesOutputs
+
+WORDS = {"on": 1, "off": 0, "1": 1, "0": 0}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_config(parser)
+    parser.add_argument("device", help="DEVICE, or DEVICE/OUTPUT where it has several")
+    parser.add_argument("state", help="on or off, or a state's own name, such as open")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_wait(parser)
+    add_json(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """0 when the output was read back as ordered, else 1. Raises InMetterError.
+
+    The journal hears nothing of it: a running agent sees the new state at its next poll.
+    """
+    config = load(arguments.config)
+    devices = Devices(config, SystemClock())
+    device, register = _find(config, devices, arguments.device)
+    value = _value(config, register, arguments.state)
+    name = f"{device.key}/{register.key}"
+    if not arguments.yes and not _confirmed(f"Set {name} to {_state(register, value)}?"):
+        raise NotAllowed(f"{name}: nothing was switched")
+    order = Order(new_command_id(), register.key, value, _deadline_ms(arguments.wait))
+    result: dict[str, object] = {"device": device.key, "output": register.key, "ordered": value}
+    try:
+        read = asyncio.run(_switch(config, devices, device, order, arguments.wait))
+    except InMetterError as error:
+        result |= {"read_back": None, "error": str(error)}
+        text = f"{name}: {error}"
+    else:
+        result |= {"read_back": read, "error": None}
+        text = f"{name} reads {_state(register, read)}"
+    done = result["read_back"] == value
+    if arguments.json:
+        print(msgspec.json.encode(result).decode())
+    else:
+        print(text, file=sys.stdout if done else sys.stderr)
+    return 0 if done else 1
+
+
+def _find(config: Config, devices: Devices, name: str) -> tuple[Device, Register]:
+    key, _, output = name.partition("/")
+    device = devices.all.get(key)
+    if device is None:
+        known = ", ".join(devices.all) or "none"
+        raise ConfigError(f"{config.path}: there is no device {key!r}; there are: {known}")
+    outputs = [register for register in device.registers if register.writable]
+    fitting = [register for register in outputs if output in ("", register.key)]
+    if len(fitting) != 1:
+        known = ", ".join(f"{key}/{register.key}" for register in outputs) or "none"
+        raise ConfigError(f"{config.path}: which output of {key}? There are: {known}")
+    return device, fitting[0]
+
+
+def _value(config: Config, register: Register, word: str) -> int:
+    names = {state: value for value, state in enumerate(register.states or ())}
+    value = {**WORDS, **names}.get(word)
+    if value is None:
+        known = ", ".join(["on", "off", *names])
+        raise ConfigError(f"{config.path}: {word!r} is none of {known}")
+    return value
+
+
+def _state(register: Register, value: int) -> str:
+    return register.states[value] if register.states else str(value)
+
+
+def _confirmed(question: str) -> bool:
+    """Whether the person at the terminal says yes; without one, nobody has to."""
+    if not sys.stdin.isatty():
+        return True
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _deadline_ms(wait_s: float) -> int:
+    return SystemClock().now_ms() + int(wait_s * 1000)
+
+
+async def _switch(
+    config: Config, devices: Devices, device: Device, order: Order, wait_s: float
+) -> int:
+    assert isinstance(device, SwitchesOutputs)  # noqa: S101  (its register is writable)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(devices.close)
+        if device.key in devices.modules:
+            listener = await stack.enter_async_context(listening(config, devices, SystemClock()))
+            try:
+                async with asyncio.timeout(wait_s):
+                    await listener.samples[device.key]
+            except TimeoutError:
+                raise NoAnswer(absence(config, wait_s)) from None
+        return await device.switch(order)

@@ -1,0 +1,83 @@
+"""Every command of the installer's guide, run on a simulated site."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.processes import Programs
+from tests.harness.site import SiteFiles
+
+DOCUMENT = (Path(__file__).parents[2] / "docs/installing.md").read_text("utf-8")
+COMMANDS = re.findall(r"^inmetter-edge (.*)$", DOCUMENT, re.MULTILINE)
+ANSWERS = """\
+[gateway]
+id = "hall-1"
+site = "hall"
+timezone = "Europe/Bucharest"
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteFiles]:
+    """Simulated devices, up; a broker; the gateway's files, and no agent."""
+    directory = tmp_path_factory.mktemp("site")
+    (directory / "broker").mkdir()
+    with Mosquitto(directory / "broker") as broker, Programs(directory) as programs:
+        files = SiteFiles(directory / "files", broker.port).write()
+        simulators = programs.add("simulators", *files.simulator_command()).start()
+        simulators.wait_for("simulated site is up")
+        yield files
+
+
+def words(command: str, site: SiteFiles, directory: Path) -> list[str]:
+    """The command as it is for this site."""
+    if command.startswith("init"):
+        answers = directory / "answers.toml"
+        answers.write_text(ANSWERS)
+        return ["init", str(directory / "gateway"), "--answers", str(answers)]
+    here = (
+        command.replace("gateway/edge.toml", str(site.edge))
+        .replace("HOST:10001", f"127.0.0.1:{site.mbus}")
+        .replace("HOST:502", f"127.0.0.1:{site.modbus}")
+    )
+    return shlex.split(here)
+
+
+def test_the_guide_uses_every_command_of_the_installers() -> None:
+    used = {command.split()[0] for command in COMMANDS}
+    assert used >= {"init", "check", "doctor", "scan", "probe", "read", "output", "run"}
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not one.startswith("run")])
+def test_a_command_of_the_guide_runs(command: str, site: SiteFiles, tmp_path: Path) -> None:
+    arguments = words(command, site, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_agent", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    # The doctor may find something on the machine that the tests run on.
+    allowed = {0, 1} if arguments[0] == "doctor" else {0}
+    assert done.returncode in allowed, done.stdout + done.stderr
+    assert done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_agent_of_the_guide_runs_until_it_is_told_to_stop(
+    site: SiteFiles, tmp_path: Path
+) -> None:
+    [command] = [one for one in COMMANDS if one.startswith("run")]
+    with Programs(tmp_path) as programs:
+        arguments = words(command, site, tmp_path)
+        agent = programs.add("edge", sys.executable, "-m", "edge_agent", *arguments).start()
+        agent.wait_for("5 devices")
+        agent.stop()
+        assert agent.exit_code == 0

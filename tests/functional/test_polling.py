@@ -1,0 +1,265 @@
+"""Four lines on real sockets: a hundred meters that answer, and ten that are dead."""
+
+import asyncio
+import contextlib
+import struct
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from common.clock import SystemClock
+from common.errors import ConfigError, NoAnswer, Retryable
+from common.messages.uplink import Catalog, Entry, Event, Readings, decode_body
+from edge_agent.app import App, build
+from edge_agent.collector import BESIDES_S
+from edge_agent.config import load
+from edge_agent.devices import Devices
+from edge_agent.drivers.line import Line
+from edge_agent.drivers.mbus import MbusMeter
+from edge_agent.profiles.mbus import load_profile
+from edge_agent.simulators.mbus import MbusConverter
+from edge_agent.simulators.mbus_records import VolumeRecords
+from edge_agent.simulators.mbus_slave import Identity, Slave
+
+INTERVAL_S = 2
+TIMEOUT_S = 0.1
+TRY_S = TIMEOUT_S + BESIDES_S
+BUDGET_S = 0.8
+DEAD = {"bus-0-3", "bus-0-11", "bus-0-20", "bus-1-1", "bus-1-2", "bus-1-3"} | {
+    "bus-2-14",
+    "bus-2-27",
+    "bus-3-9",
+    "bus-3-26",
+}
+SIZES = (28, 28, 27, 27)
+
+HEAD = """\
+[gateway]
+id = "hall-1"
+name = "Hall 1"
+site = "hall"
+site_name = "Test hall"
+timezone = "Europe/Bucharest"
+
+"""
+
+LINE = """\
+[[line]]
+id = "{line}"
+url = "tcp://127.0.0.1:{port}"
+timeout_s = {timeout_s}
+
+"""
+
+DEVICE = """\
+[[device]]
+driver = "mbus"
+key = "{line}-{number}"
+name = "Meter {number} on {line}"
+line = "{line}"
+address = {number}
+profile = "mbus_water"
+interval_s = {interval_s}
+budget_s = {budget_s}
+
+"""
+
+
+class Water:
+    """A water meter that stands still."""
+
+    def volume_l(self, _: int) -> int:
+        return 1000
+
+
+def slave(number: int) -> Slave:
+    identification = f"{number:08}"
+    identity = Identity(identification, "INM", 1, 7)
+    return Slave(number, identity, VolumeRecords(Water(), identification))
+
+
+@dataclass
+class Heard:
+    """What the journal is given: when each device was read, and the events."""
+
+    reads: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    events: list[Event] = field(default_factory=list)
+    _devices: dict[int, str] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def name(self, catalog: Catalog) -> None:
+        self._devices = {r.no: one.key for one in catalog.devices for r in one.registers}
+
+    def take(self, entries: list[Entry], _urgent: bool) -> None:
+        for entry in entries:
+            body = decode_body(entry.body)
+            if isinstance(body, Readings):
+                self.reads[self._devices[body.r[0].no]].append(body.at)
+            elif isinstance(body, Event):
+                self.events.append(body)
+        self._news.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def agent(directory: Path, text: str) -> AsyncIterator[tuple[App, Heard]]:
+    """An agent with this configuration, at work."""
+    file = directory / "edge.toml"
+    file.write_text(text)
+    app = await build(load(file), SystemClock())
+    heard = Heard()
+    entries = await app.journal.read(1, app.journal.next_seq, 10, 2**20)
+    heard.name(next(b for e in entries if isinstance(b := decode_body(e.body), Catalog)))
+    app.journal.on_appended = heard.take
+    stop = asyncio.Event()
+    at_work = asyncio.ensure_future(app.run(stop))
+    try:
+        yield app, heard
+    finally:
+        stop.set()
+        await at_work
+
+
+@asynccontextmanager
+async def running(
+    directory: Path,
+    sizes: tuple[int, ...],
+    dead: set[str],
+    interval_s: float = INTERVAL_S,
+    budget_s: float = BUDGET_S,
+) -> AsyncIterator[tuple[App, Heard]]:
+    """An agent that polls simulated converters."""
+    text = HEAD
+    async with AsyncExitStack() as stack:
+        for index, size in enumerate(sizes):
+            line, numbers = f"bus-{index}", range(1, size + 1)
+            living = [slave(number) for number in numbers if f"{line}-{number}" not in dead]
+            converter = MbusConverter(living, SystemClock())
+            stack.push_async_callback(converter.close)
+            text += LINE.format(line=line, port=await converter.start(), timeout_s=TIMEOUT_S)
+            for number in numbers:
+                text += DEVICE.format(
+                    line=line, number=number, interval_s=interval_s, budget_s=budget_s
+                )
+        yield await stack.enter_async_context(agent(directory, text))
+
+
+async def test_ten_dead_devices_keep_none_of_a_hundred_neighbours_from_being_read(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, SIZES, DEAD) as (app, heard):
+        begun_ms = SystemClock().now_ms()
+        living = set(app.devices.all) - DEAD
+        assert (len(living), len(DEAD)) == (100, 10)
+        end_ms = (begun_ms // 1000 // INTERVAL_S + 4) * INTERVAL_S * 1000
+        await heard.until(
+            lambda: all(heard.reads[key] and heard.reads[key][-1] > end_ms for key in living)
+        )
+        for key in living:
+            marks = {at // 1000 // INTERVAL_S for at in heard.reads[key]}
+            first = begun_ms // 1000 // INTERVAL_S + 1
+            # One poll may be late on a machine that has other things to do.
+            assert len(marks & set(range(first, first + 4))) >= 3, key
+        assert not any(heard.reads[key] for key in DEAD)
+        for status in app.states.all():
+            assert status.state == ("failing" if status.key in DEAD else "ok"), status
+            if status.key in DEAD:
+                assert 1 <= status.failures <= 4, "asked less and less often"
+                assert "nothing came" in status.error
+        failing = [one.device for one in heard.events if one.code == "device_failing"]
+        assert sorted(failing) == sorted(DEAD), "told once for each"
+        assert not [one for one in heard.events if one.code == "line_overrun"]
+
+
+async def test_a_dead_device_delays_its_neighbours_by_no_more_than_its_budget(
+    tmp_path: Path,
+) -> None:
+    dead = {"bus-0-2"}
+    async with running(tmp_path, (3,), dead, interval_s=1, budget_s=0.7) as (app, heard):
+        await heard.until(lambda: len(heard.reads["bus-0-3"]) >= 4)
+        # All are asked at once at the start: one after another, the dead one with its repeats.
+        start_s = (heard.reads["bus-0-3"][0] - heard.reads["bus-0-1"][0]) / 1000
+        assert TIMEOUT_S < start_s <= 0.7 + 0.1
+        later = heard.reads["bus-0-3"][1:]
+        offset_s = later[-1] / 1000 % 1
+        assert all(abs(at / 1000 % 1 - offset_s) < TRY_S + 0.1 for at in later)
+        assert app.states["bus-0-2"].state == "failing"
+
+
+async def test_a_meter_that_is_silent_is_asked_once_until_it_answers() -> None:
+    clock = SystemClock()
+    asked: list[bytes] = []
+    converter = MbusConverter([slave(1)], clock)
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1024):
+            asked.append(data)
+        writer.close()
+
+    deaf = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = deaf.sockets[0].getsockname()[1]
+    line = Line(f"tcp://127.0.0.1:{port}")
+    meter = MbusMeter("meter", line, 1, load_profile("mbus_water"), clock=clock, timeout_s=0.05)
+    counts = []
+    for _ in range(3):
+        asked.clear()
+        with pytest.raises(NoAnswer):
+            await meter.read()
+        counts.append(len(asked))
+    assert counts == [3, 1, 1]
+    deaf.close()
+    await deaf.wait_closed()
+    await converter.start(port=port)
+    assert (await meter.read()).measured
+    await converter.close()
+    with pytest.raises(Retryable):
+        await meter.read()
+    await line.close()
+
+
+async def answer_but_for_unit_2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A Modbus TCP gateway behind which unit 2 is dead; all registers of the others are 0."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readexactly(12)
+            transaction, unit, function, _, count = struct.unpack(">H4xBBHH", head)
+            if unit != 2:
+                body = bytes((unit, function, 2 * count)) + bytes(2 * count)
+                writer.write(struct.pack(">HHH", transaction, 0, len(body)) + body)
+    writer.transport.abort()
+
+
+async def test_a_dead_modbus_unit_costs_its_neighbours_no_more_than_its_budget(
+    tmp_path: Path,
+) -> None:
+    server = await asyncio.start_server(answer_but_for_unit_2, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    text = HEAD + LINE.format(line="lan", port=port, timeout_s=TIMEOUT_S)
+    for unit in (1, 2, 3):
+        device = DEVICE.format(line="lan", number=unit, interval_s=1, budget_s=0.7)
+        device = device.replace("address", "unit").replace('"mbus"', '"modbus"')
+        text += device.replace("mbus_water", "eastron_sdm120")
+    async with server, agent(tmp_path, text) as (app, heard):
+        await heard.until(lambda: len(heard.reads["lan-3"]) >= 4)
+        start_s = (heard.reads["lan-3"][0] - heard.reads["lan-1"][0]) / 1000
+        assert TIMEOUT_S < start_s <= 0.7
+        assert app.states["lan-2"].state == "failing"
+        assert len({at // 1000 for at in heard.reads["lan-1"]}) >= 3
+
+
+def test_a_budget_without_room_for_one_try_is_refused(tmp_path: Path) -> None:
+    text = HEAD + LINE.format(line="bus", port=1, timeout_s=TIMEOUT_S)
+    text += DEVICE.format(line="bus", number=1, interval_s=60, budget_s=0.3)
+    file = tmp_path / "edge.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"device\[1\]: budget_s: 0.3: expected at least 0.6"):
+        Devices(load(file), SystemClock())
