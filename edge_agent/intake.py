@@ -55,8 +55,9 @@ class Intake:
         self._clock = clock
         self._storing = asyncio.Semaphore(STORING)
         self._awake = {key: asyncio.Event() for key in modules}
-        self._differing: set[str] = set()
-        self._told: dict[str, int] = {}
+        # Version and boot: each is told once a boot, to whoever took it and to who did not.
+        self._differing: dict[str, tuple[int, int]] = {}
+        self._told: dict[str, tuple[int, int]] = {}
         self._began: dict[str, float] = {}
         self.on_session: Callable[[str], None] | None = None
 
@@ -90,7 +91,7 @@ class Intake:
             if event:
                 await self._journal.append(event)
             session_s = self._began[module.key]
-            if (now_s - session_s) * 1000 >= PATIENCE_MS and not module.connected and gave_up_s != session_s:
+            if (now_s - session_s) * 1000 >= PATIENCE_MS and gave_up_s != session_s:
                 await self._give_up(module.key, now)
                 gave_up_s = session_s
 
@@ -112,12 +113,12 @@ class Intake:
         event = self._states.ok(device, self._clock.now_ms())
         if event:
             await self._journal.append(event)
-        wanted = module.periods.version
-        if module.setup and hello.config != wanted and self._told.get(device) != wanted:
-            self._differing.add(device)
+        wanted = (module.periods.version, hello.boot)
+        differs = module.setup is not None and hello.config != module.periods.version
+        self._differing.pop(device, None)
+        if differs and self._told.get(device) != wanted:
+            self._differing[device] = wanted
             self._awake[device].set()
-        else:
-            self._differing.discard(device)
         if self.on_session:
             self.on_session(device)
         return floor
@@ -153,9 +154,9 @@ class Intake:
     async def _configure(self, module: C11Module) -> None:
         """Give the module its settings, and say so. What breaks off is tried again."""
         assert module.setup is not None  # noqa: S101  (resume has looked)
-        version = module.periods.version
+        wanted = self._differing[module.key]
         try:
-            refused = await module.configure(module.setup, version)
+            refused = await module.configure(module.setup, module.periods.version)
         except Retryable as error:
             events.info("device %s: has not got its settings: %s", module.key, error)
             return
@@ -167,8 +168,9 @@ class Intake:
             now = self._clock.now_ms()
             event = Event(now, "settings_refused", "warning", text[:2000], module.key)
         await self._journal.append(event)
-        self._differing.discard(module.key)
-        self._told[module.key] = version
+        self._told[module.key] = wanted
+        if self._differing.get(module.key) == wanted:
+            del self._differing[module.key]
 
     async def _synchronise(self, module: C11Module) -> None:
         try:

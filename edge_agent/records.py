@@ -168,11 +168,12 @@ class Recorder:
         bodies: list[Body] = []
         item, key = dated.item, self._module.key
         # A device that does not know its time says so (UNKNOWN); here it claims a wrong one.
-        wrong = item.at_ms > 0 and not is_plausible(item.at_ms, now)
+        claims = item.clock is not Clock.UNKNOWN
+        wrong = claims and item.at_ms > 0 and not is_plausible(item.at_ms, now)
         if wrong and state.times_ok:
             text = f"{key} dates its records {item.at_ms} ms since 1970, which cannot be"
             bodies.append(Event(now, "device_clock", "warning", text, key, {"said": item.at_ms}))
-        if wrong or item.clock is not Clock.UNKNOWN:
+        if claims:
             state.times_ok = not wrong
         if isinstance(item, Evt):
             if item.preset and state.counter:

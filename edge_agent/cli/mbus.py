@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from common.errors import ConfigError, Undecodable
+from common.errors import ConfigError, NoAnswer, Undecodable
 from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus_found import Meter
 from edge_agent.drivers.mbus_link import Address
@@ -28,7 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("meter", help="primary address (0 to 250, 254: the only one) or secondary")
     parser.add_argument("value", type=int, nargs="?", help="the new address, baud rate or subcode")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--timeout", type=float, default=1.0, metavar="S", help="seconds (1)")
+    parser.add_argument(
+        "--timeout", type=float, default=2.0, metavar="S", help="what the slowest meter needs (2 s)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -47,7 +49,10 @@ def run(arguments: Namespace) -> int:
     if not arguments.yes and not _confirmed(arguments, meter):
         print("nothing was changed", file=sys.stderr)
         return 1
-    verified = asyncio.run(_change(arguments, address))
+    try:
+        verified = asyncio.run(_change(arguments, address, meter))
+    except KeyboardInterrupt:
+        raise NoAnswer("interrupted: it may have happened or not; read the meter to see") from None
     print(_json(arguments, meter, verified) if arguments.json else _text(arguments, verified))
     return 0
 
@@ -70,11 +75,11 @@ async def _identify(arguments: Namespace, address: Address) -> Meter:
         await line.close()
 
 
-async def _change(arguments: Namespace, address: Address) -> bool:
+async def _change(arguments: Namespace, address: Address, meant: Meter) -> bool:
     """Whether it was seen to have happened, and not only acknowledged."""
     line = Line(arguments.url)
     after = _line_after(arguments) if arguments.action == "baud" else None
-    service = Service(line, address, arguments.timeout)
+    service = Service(line, address, arguments.timeout, meant)
     try:
         match arguments.action:
             case "set-address":
@@ -105,7 +110,8 @@ def _confirmed(arguments: Namespace, meter: Meter) -> bool:
     what = arguments.action if arguments.value is None else f"{arguments.action} {arguments.value}"
     print(f"{who} ({meter.medium}) at {arguments.meter}: {what}? [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    said = sys.stdin.readline() if sys.stdin else ""  # None when it was closed before we began
+    return said.strip().lower() in ("y", "yes")
 
 
 def _text(arguments: Namespace, verified: bool) -> str:

@@ -17,6 +17,9 @@ from edge_agent.config import Config, load
 from edge_agent.devices import Devices
 from edge_agent.drivers.base import Device, Order, SwitchesOutputs
 
+GOOD_FOR_MS = 10_000
+"""An order is not carried out later than so long after the device was there for it."""
+
 WORDS = {"on": 1, "off": 0, "1": 1, "0": 0}
 
 
@@ -41,22 +44,24 @@ def run(arguments: Namespace) -> int:
     name = f"{device.key}/{register.key}"
     if not arguments.yes and not _confirmed(f"Set {name} to {_state(register, value)}?"):
         raise NotAllowed(f"{name}: nothing was switched")
-    order = Order(new_command_id(), register.key, value, _deadline_ms(arguments.wait))
-    result: dict[str, object] = {"device": device.key, "output": register.key, "ordered": value}
+    read, error = None, ""
     try:
-        read = asyncio.run(_switch(config, devices, device, order, arguments.wait))
-    except InMetterError as error:
-        result |= {"read_back": None, "error": str(error)}
-        text = f"{name}: {error}"
-    else:
-        result |= {"read_back": read, "error": None}
-        text = f"{name} reads {_state(register, read)}"
-    done = result["read_back"] == value
+        read = asyncio.run(_switch(config, devices, device, (register.key, value), arguments.wait))
+        if read != value:
+            error = (
+                f"it took the order, and reads {_state(register, read)}: a stuck relay, or "
+                "something else switches it too"
+            )
+    except InMetterError as failure:
+        error = str(failure)
     if arguments.json:
-        print(msgspec.json.encode(result).decode())
+        result = {"device": device.key, "output": register.key, "ordered": value}
+        print(msgspec.json.encode(result | {"read_back": read, "error": error or None}).decode())
+    elif error:
+        print(f"{name}: {error}", file=sys.stderr)
     else:
-        print(text, file=sys.stdout if done else sys.stderr)
-    return 0 if done else 1
+        print(f"{name} reads {_state(register, value)}")
+    return 1 if error else 0
 
 
 def _find(config: Config, devices: Devices, name: str) -> tuple[Device, Register]:
@@ -94,13 +99,10 @@ def _confirmed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _deadline_ms(wait_s: float) -> int:
-    return SystemClock().now_ms() + int(wait_s * 1000)
-
-
 async def _switch(
-    config: Config, devices: Devices, device: Device, order: Order, wait_s: float
+    config: Config, devices: Devices, device: Device, setting: tuple[str, int], wait_s: float
 ) -> int:
+    """Set an output (its key, and 0 or 1), once the device is there; what was read back."""
     assert isinstance(device, SwitchesOutputs)  # noqa: S101  (its register is writable)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(devices.close)
@@ -111,4 +113,5 @@ async def _switch(
                     await listener.samples[device.key]
             except TimeoutError:
                 raise NoAnswer(absence(config, wait_s)) from None
-        return await device.switch(order)
+        not_after_ms = SystemClock().now_ms() + GOOD_FOR_MS
+        return await device.switch(Order(new_command_id(), *setting, not_after_ms))

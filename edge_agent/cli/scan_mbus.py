@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from common.errors import ConfigError, Disconnected, InMetterError, Retryable, Undecodable
+from common.errors import ConfigError, Disconnected, InMetterError, Undecodable
 from edge_agent.cli.table import table
 from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus_causes import HUNG_UP
@@ -18,6 +18,7 @@ from edge_agent.drivers.mbus_found import Meter, News, Progress, Trouble
 from edge_agent.drivers.mbus_probe import Prober
 from edge_agent.drivers.mbus_scan import PrimaryPosition, scan_primary
 from edge_agent.drivers.mbus_search import SearchPosition, search_from, search_secondary
+from edge_agent.drivers.mbus_url import parse_url
 from edge_agent.protocols.mbus.link import MAX_PRIMARY
 from edge_agent.protocols.mbus.selection import parse_mask
 
@@ -45,6 +46,7 @@ class Scan(Struct):
     meters: list[Meter] = []
     troubles: list[Trouble] = []
     complete: bool = False
+    scope: str = ""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -78,17 +80,17 @@ def run(arguments: Namespace) -> int:
         interrupted = True
     except Disconnected as error:
         failure = Disconnected(f"{error}: {HUNG_UP}")
-    except Retryable as error:
+    except InMetterError as error:
         failure = error
-    _keep(scan, arguments.resume)
     print(_json(scan, failure) if arguments.json else _text(scan))
+    _keep(scan, arguments.resume)
     if interrupted:
         print("interrupted", file=sys.stderr)
     if not scan.complete and arguments.resume:
         print(f"the same command goes on from {arguments.resume}", file=sys.stderr)
     if failure:
         print(failure, file=sys.stderr)
-    if not scan.meters and scan.complete:
+    if not scan.meters and not interrupted and not failure:
         noisy = any(trouble.kind == "noise" for trouble in scan.troubles)
         print(NOISE if noisy else "" if scan.troubles else CAUSES, file=sys.stderr)
     return 0 if scan.meters and scan.complete else 1
@@ -96,33 +98,40 @@ def run(arguments: Namespace) -> int:
 
 def _begin(arguments: Namespace) -> Scan:
     """The scan as it was left, or a new one. Raises ConfigError."""
+    parse_url(arguments.url)
     if not 0 < arguments.timeout <= 60:
         raise ConfigError(f"--timeout {arguments.timeout:g}: expected above 0, to 60 seconds")
     if not 0 <= arguments.first <= arguments.last <= MAX_PRIMARY:
         raise ConfigError(f"--from and --to: expected 0 to {MAX_PRIMARY}, the first not above")
     file: Path | None = arguments.resume
-    if file is not None and file.exists():
-        return _resumed(file, arguments.url)
     position: PrimaryPosition | SearchPosition
     if arguments.secondary:
+        scope = f"secondary address {arguments.mask.upper()}"
         try:
             position = search_from(parse_mask(arguments.mask))
         except Undecodable as error:
             raise ConfigError(f"--mask {error}") from None
     else:
+        scope = f"primary addresses {arguments.first} to {arguments.last}"
         position = PrimaryPosition(arguments.first, arguments.last, arguments.first)
-    return Scan(arguments.url, position)
+    scan = Scan(arguments.url, position, scope=scope)
+    if file is not None and file.exists():
+        return _resumed(file, scan)
+    _keep(scan, file)
+    return scan
 
 
-def _resumed(file: Path, url: str) -> Scan:
+def _resumed(file: Path, asked: Scan) -> Scan:
+    """The same scan as it was left. Raises ConfigError, also for a scan of something else."""
     try:
         scan = msgspec.json.decode(file.read_bytes(), type=Scan)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     except msgspec.DecodeError:
         raise ConfigError(f"{file}: expected a scan that was interrupted") from None
-    if scan.url != url:
-        raise ConfigError(f"{file}: is a scan of {scan.url}, not of {url}")
+    for was, wanted in ((scan.url, asked.url), (scan.scope, asked.scope)):
+        if was != wanted:
+            raise ConfigError(f"{file}: is a scan of {was}, not of {wanted}")
     return scan
 
 
@@ -161,7 +170,7 @@ async def _run(scan: Scan, arguments: Namespace) -> None:
                 else:
                     scan.troubles.append(news)
                 _keep(scan, arguments.resume)
-        scan.complete = True
+        scan.complete = scan.position.done
     finally:
         if show:
             print(file=sys.stderr)

@@ -12,6 +12,9 @@ from edge_agent.store.database import is_in_use
 
 MB = 1_000_000
 LITTLE_BYTES, TOO_LITTLE_BYTES = 1_000 * MB, 100 * MB
+LOCKED_S = 1.0
+"""So long the doctor waits for a data file that another program has locked."""
+
 FORGETFUL = {"tmpfs", "ramfs", "overlay"}
 NOT_DURABLE = {"vfat", "exfat", "nfs", "nfs4", "cifs", "fuse", "9p"}
 
@@ -112,7 +115,9 @@ def _data_file(path: Path) -> Finding:
     # A file that nobody has open is opened so that not even its side files are made.
     mode = "mode=ro" if is_in_use(path) or (wal.exists() and wal.stat().st_size) else "immutable=1"
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", uri=True)
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=LOCKED_S
+        )
         try:
             found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         finally:

@@ -12,7 +12,7 @@ from common import topics
 from common.errors import ConfigError, Unreachable
 from common.mqtt import MqttSettings, try_login
 from edge_agent.config import Config, ServerSettings
-from edge_agent.doctor.finding import Finding, bad, good, unknown, warning
+from edge_agent.doctor.finding import Finding, Verdict, bad, good, unknown, warning
 from edge_agent.store.database import is_in_use
 
 WITHIN_S = 10.0
@@ -52,12 +52,10 @@ async def check_broker(mqtt: MqttSettings, gateway: str, within_s: float) -> lis
         return [*findings, bad("broker's port", f"{where}: {_words(error)}", advice)]
     findings.append(good("broker's port", f"{where} takes connections"))
     if mqtt.tls_ca_file:
-        try:
-            await _connect(mqtt, within_s, tls=True)
-        except (OSError, TimeoutError, ConfigError) as error:
-            advice = "is mqtt.tls_ca_file the broker's CA, the name in the certificate mqtt.host?"
-            return [*findings, bad("broker's TLS", f"{where}: {_words(error)}", advice)]
-        findings.append(good("broker's TLS", "the certificate is good"))
+        tls = await _tls(mqtt, where, within_s)
+        findings.append(tls)
+        if tls.verdict is Verdict.BAD:
+            return findings
     elif not _is_loopback(addresses):
         findings.append(
             warning(
@@ -70,17 +68,37 @@ async def check_broker(mqtt: MqttSettings, gateway: str, within_s: float) -> lis
     return findings
 
 
+async def _tls(mqtt: MqttSettings, where: str, within_s: float) -> Finding:
+    subject = "broker's TLS"
+    try:
+        await _connect(mqtt, within_s, tls=True)
+    except ssl.SSLCertVerificationError as error:
+        advice = "is mqtt.tls_ca_file the broker's CA, the name in the certificate mqtt.host?"
+        return bad(subject, f"{where}: its certificate: {error.verify_message}", advice)
+    except ConfigError as error:
+        return bad(subject, str(error), "put the broker's CA there, PEM")
+    except (OSError, TimeoutError) as error:
+        advice = "is mqtt.port the broker's port for TLS (8883 is usual)?"
+        return bad(subject, f"{where} speaks no TLS: {_words(error)}", advice)
+    return good(subject, "the certificate is good")
+
+
 async def _login(mqtt: MqttSettings, gateway: str, within_s: float) -> Finding:
     name = f"inmetter-doctor-{secrets.token_hex(4)}"
     try:
         async with asyncio.timeout(within_s):
             await try_login(mqtt, name, [topics.down(gateway, leaf) for leaf in topics.DOWN])
     except TimeoutError:
-        advice = "is it an MQTT broker that listens there?"
+        advice = f"is it an MQTT broker that listens there{_or_tls(mqtt)}?"
         return bad("broker's login", f"no answer within {within_s:g} s", advice)
     except (Unreachable, ConfigError) as error:
-        return bad("broker's login", str(error), "are mqtt.username and mqtt.password_file right?")
+        advice = f"are mqtt.username and mqtt.password_file right{_or_tls(mqtt)}?"
+        return bad("broker's login", str(error), advice)
     return good("broker's login", f"{mqtt.username or 'without a name'}: accepted")
+
+
+def _or_tls(mqtt: MqttSettings) -> str:
+    return "" if mqtt.tls_ca_file else ", or does it want TLS (mqtt.tls_ca_file)"
 
 
 async def _addresses(host: str, within_s: float) -> list[str]:

@@ -18,6 +18,7 @@ from edge_agent.drivers.c11do1eth_introduction import Caller, Introduction, Reje
 from edge_agent.drivers.c11do1eth_limits import Bucket, Counters, Limits
 from edge_agent.drivers.c11do1eth_module import C11Module
 from edge_agent.drivers.c11do1eth_wire import Wire
+from edge_agent.metering.scaling import known
 from edge_agent.protocols.c11do1eth import (
     FROM_DEVICE,
     Ack,
@@ -335,7 +336,7 @@ class Session:
             if not peer.module.settle(frame):
                 events.info("device %s: late answer to %s", self._name, frame.command)
         elif isinstance(frame, Ping):
-            self._say(Pong(self._name, self._clock.now_ms()))
+            self._say(Pong(self._name, known(self._clock.now_ms())))
         elif not isinstance(frame, Pong):
             self._counters.malformed += 1
             self._say(Nak(self._name, 0, NakCode.MALFORMED))
@@ -371,7 +372,7 @@ class Session:
         self._task = None
         periods = peer.module.periods
         welcome = (committed, periods.push_s, periods.log_s, periods.delta, periods.version)
-        self._say(Welc(self._name, self._clock.now_ms(), *welcome))
+        self._say(Welc(self._name, known(self._clock.now_ms()), *welcome))
         self._state = State.OPEN
         self._counters.sessions += 1
         peer.module.attach(self)

@@ -21,6 +21,8 @@ MAX_ANSWER: Final = 4096
 PATIENCE: Final = 5
 """An answer may take this many time-outs in all, if it never pauses for as long as one."""
 MAX_DRAIN_S: Final = 1.0
+MAX_LISTEN_S: Final = 12.0
+"""What comes once is listened to for so long: the longest frame at 300 baud takes 10 s."""
 PORT_PATIENCE: Final = 10
 """A serial port is opened anew after so many failures one after another."""
 CHARACTER_BITS: Final = 11
@@ -200,12 +202,19 @@ class Turn:
             line._settle(transport, good=answered)
         return answer
 
-    async def listen(self, request: bytes, window_s: float, quiet_s: float) -> bytes:
+    async def listen(
+        self,
+        request: bytes,
+        window_s: float,
+        quiet_s: float,
+        is_cut_off: Callable[[bytes], bool] = lambda _heard: False,
+    ) -> bytes:
         """Send a request and give whatever comes, whole or garbled, without the echo.
 
         Waits ``window_s`` for the first byte, and then for more until there is none for
-        ``quiet_s``. Silence is an answer like others: nothing is hung up on. Raises Unreachable
-        and Disconnected.
+        ``quiet_s``, or for ``window_s`` after what ``is_cut_off``: converters pause within a
+        frame. Silence is an answer like others: nothing is hung up on. Raises Unreachable and
+        Disconnected.
         """
         line = self._line
         loop = asyncio.get_running_loop()
@@ -215,12 +224,16 @@ class Turn:
         done = False
         try:
             line._send(transport, request)
-            ends_at = loop.time() + line._patience_s(request, window_s)
-            while len(heard) < MAX_ANSWER:
-                waiting = echo.startswith(heard)
-                left_s = ends_at - loop.time() if waiting else quiet_s
+            first_by = loop.time() + line._patience_s(request, window_s)
+            while len(heard) < MAX_ANSWER and loop.time() < first_by + MAX_LISTEN_S:
+                if echo.startswith(heard):
+                    left_s = max(first_by - loop.time(), 0)
+                elif is_cut_off(heard.removeprefix(echo)):
+                    left_s = max(quiet_s, window_s)
+                else:
+                    left_s = quiet_s
                 try:
-                    heard += await line._hear(transport, max(left_s, 0))
+                    heard += await line._hear(transport, left_s)
                 except NoAnswer:
                     break
             done = True

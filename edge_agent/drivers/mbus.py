@@ -98,7 +98,6 @@ class MbusMeter:
                 async with self._line.turn() as turn:
                     return await self._read_all(turn)
             except (NoAnswer, Disconnected, FrameError) as error:
-                self._link.forget()
                 failure = error
         assert failure is not None  # noqa: S101 - the loop has run
         raise failure
@@ -112,8 +111,7 @@ class MbusMeter:
         self._check_identity()
         while telegrams[-1].more_follows and len(telegrams) < MAX_TELEGRAMS:
             telegrams.append(await self._read_one(turn))
-        if len(telegrams) > 1:
-            self._link.rewind()
+        self._link.keep(turn, len(telegrams))
         return Sample(self._key, at_ms, self._profile.measure(telegrams))
 
     def _check_identity(self) -> None:

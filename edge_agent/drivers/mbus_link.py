@@ -30,9 +30,10 @@ class MeterLink:
     """Frames to and from one meter, in turns on its line.
 
     A repeated frame count bit makes a meter repeat its last, old telegram. So a primary link is
-    reset (SND_NKE) on each new connection and after ``forget``; in between the bit toggles.
+    reset (SND_NKE) on each new connection and after each turn without ``keep``, however it ended:
+    the meter may have heard what we know nothing of. In between the bit toggles.
     A secondary link is a selection, which is made anew in each turn and clears the bit's memory;
-    at first and after ``forget`` whoever may still be selected is reset before.
+    at first and after a turn without ``keep`` whoever may still be selected is reset before.
     """
 
     def __init__(self, address: Address, timeout_s: float) -> None:
@@ -46,26 +47,26 @@ class MeterLink:
         """The address in the frames: 253 for a meter that is selected."""
         return self.address if isinstance(self.address, int) else link.SELECTED
 
-    def forget(self) -> None:
-        """The meter's frame count is not known any more: after a failure."""
-        self._known_on = None
-
-    def rewind(self) -> None:
-        """The next turn begins at the first telegram; a selection does so anyway."""
-        if isinstance(self.address, int):
-            self.forget()
-
     async def open(self, turn: Turn) -> None:
         """Make the meter ready for ``request`` and ``send``; the first thing in a turn."""
+        known_on, self._known_on = self._known_on, None
         if isinstance(self.address, Secondary):
-            if self._known_on is None:
+            if known_on is None:
                 await self.deselect(turn)
             await self._acknowledged(turn, select(self.address))
-        elif self._known_on == turn.connection:
+        elif known_on == turn.connection:
             return
         else:
             await self._acknowledged(turn, encode.snd_nke(self.address))
-        self._known_on, self._fcb = turn.connection, True
+        self._fcb = True
+
+    def keep(self, turn: Turn, telegrams: int) -> None:
+        """The turn ended well with so many telegrams: the next one goes on from here.
+
+        Not by primary address in the middle of a meter's telegrams.
+        """
+        if telegrams == 1 or isinstance(self.address, Secondary):
+            self._known_on = turn.connection
 
     async def request(self, turn: Turn) -> link.LongFrame:
         """The next telegram. Raises Retryable."""
@@ -114,9 +115,10 @@ class MeterLink:
         frame, length = parsed
         if not isinstance(frame, link.LongFrame) or frame.from_master:
             return None, length
-        return (frame if self._is_ours(frame) else None), length
+        return (frame if self.is_ours(frame) else None), length
 
-    def _is_ours(self, frame: link.LongFrame) -> bool:
+    def is_ours(self, frame: link.LongFrame) -> bool:
+        """Whether the meter at the address can have sent it."""
         if isinstance(self.address, int):
             return self.address in {frame.address, link.BROADCAST_WITH_ANSWER}
         said = secondary_of(frame)

@@ -63,7 +63,8 @@ class Prober:
                 return SILENCE
             heard = await self._telegrams(turn, address)
             if heard.answer is Answer.ONE:
-                return heard if heard.frames[0].address == address else LATE
+                own = address in (heard.frames[0].address, link.BROADCAST_WITH_ANSWER)
+                return heard if own else LATE
             if heard.answer is Answer.NOTHING and raw == ACK:
                 raw = await self._ask(turn, reset, self._timeout_s * patience)
                 return Heard(Answer.ONE) if raw == ACK else LATE
@@ -117,8 +118,8 @@ class Prober:
         """Whatever comes; converters that hang up now and then are connected to again."""
         for _ in range(TRIES - 1):
             with suppress(Disconnected):
-                return await turn.listen(question.to_bytes(), window_s, self._quiet_s)
-        return await turn.listen(question.to_bytes(), window_s, self._quiet_s)
+                return await turn.listen(question.to_bytes(), window_s, self._quiet_s, is_cut_off)
+        return await turn.listen(question.to_bytes(), window_s, self._quiet_s, is_cut_off)
 
     async def _telegrams(self, turn: Turn, station: int) -> Heard:
         """What one meter says, or what came instead of it."""
@@ -127,7 +128,7 @@ class Prober:
         while len(frames) < MAX_TELEGRAMS:
             request = encode.req_ud2(station, fcb=len(frames) % 2 == 0)
             raw = await self._ask(turn, request, window_s)
-            frame = _whole(raw)
+            frame = one_telegram(raw)
             if frame is None and not frames:
                 return Heard(Answer.SEVERAL, raw=raw) if raw else SILENCE
             if frame is None:
@@ -138,7 +139,14 @@ class Prober:
         return Heard(Answer.ONE, tuple(frames))
 
 
-def _whole(raw: bytes) -> link.LongFrame | None:
+def is_cut_off(raw: bytes) -> bool:
+    try:
+        return link.parse(raw) is None
+    except FrameError:
+        return False
+
+
+def one_telegram(raw: bytes) -> link.LongFrame | None:
     """The one frame of a meter that the bytes are."""
     try:
         frame = link.parse_one(raw)

@@ -45,11 +45,22 @@ class Step(Struct):
     meters: int = 0
     silent: list[int] = []
 
+    def __post_init__(self) -> None:
+        highest = LEVELS - 1 if self.parts else LEVELS
+        values = range(ANY_BYTE if self.level >= DIGITS else 15)
+        sound = 0 <= self.level <= highest and all(part in values for part in self.silent)
+        if not sound or len(self.mask.digits) != DIGITS or len(self.mask.to_bytes()) != DIGITS:
+            raise ValueError("no such step of a search")
+
 
 class SearchPosition(Struct, tag="secondary"):
     """What is still to be done, the next one last; nothing at the end."""
 
     steps: list[Step]
+
+    @property
+    def done(self) -> bool:
+        return not self.steps
 
 
 def search_from(mask: Secondary) -> SearchPosition:
@@ -116,10 +127,13 @@ def _explain(steps: list[Step], step: Step) -> Trouble | None:
 
     If not, those that were silent are asked again, and the unlikely ones. If none answers then,
     a byte that meters do not let us choose is skipped, and an identification is asked as a whole
-    for the last time.
+    for the last time. If only one does, the others cannot be selected.
     """
-    if step.meters > 1 or (step.meters and step.last):
+    if step.meters > 1:
         return None
+    if step.meters and step.last:
+        text = "several answered, and only one of them could be found: disconnect it, and search"
+        return Trouble("collision", f"secondary address {step.mask}", text)
     if not step.last:
         again = set(step.silent) | (POSSIBLE[step.level] - LIKELY[step.level])
         _narrow(steps, step.mask, step.level, again, last=True, meters=step.meters)

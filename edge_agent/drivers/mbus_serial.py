@@ -87,8 +87,15 @@ class RemoteTransport(Inbox):
             self.close()
             raise Unreachable(f"the port server takes nothing: {error}") from None
 
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._end()
+        # The connection ends at once, for a port server may take one only; then pySerial sleeps.
+        threading.Thread(target=self._port.close, daemon=True).start()
+
     def _receive(self) -> None:
-        """In its own thread, which also closes the port: pySerial sleeps when it does."""
+        """In its own thread, until the port is closed or lost."""
         with contextlib.suppress(serial.SerialException, OSError, RuntimeError):
             while not self._closed:
                 data = self._port.read(1)
@@ -96,8 +103,7 @@ class RemoteTransport(Inbox):
                 if data:
                     self._loop.call_soon_threadsafe(self._heard, data)
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._end)
-        self._port.close()
+            self._loop.call_soon_threadsafe(self.close)
 
 
 async def open_serial(place: SerialPlace, timeout_s: float) -> SerialTransport:

@@ -6,7 +6,7 @@ from common.clock import Clock
 from common.errors import FrameError, NotFound, Refused, Retryable, Unreachable
 from common.registers import Register
 from edge_agent.drivers.base import Order, Sample
-from edge_agent.drivers.modbus_line import Acknowledged, Busy, Failed, ModbusLine
+from edge_agent.drivers.modbus_line import Acknowledged, Busy, Failed, ModbusLine, NoSuchAddress
 from edge_agent.profiles.modbus import Output, Profile, load_profile
 from edge_agent.protocols import sunspec
 from edge_agent.protocols.modbus import Cells, Request, Span, Write
@@ -46,8 +46,19 @@ class ModbusMeter:
         return self._line.asked[self._unit]
 
     async def read(self) -> Sample:
-        """Every register once; ``at_ms`` is when the last answer came."""
-        return self._sample(self._profile, await self._poll(self._profile))
+        """Every register once; ``at_ms`` is when the last answer came.
+
+        A device that refuses to be read over what it does not document is asked for no more than
+        it documents, from then on.
+        """
+        try:
+            cells = await self._poll(self._profile)
+        except NoSuchAddress:
+            if self._profile.requests == self._profile.gapless.requests:
+                raise
+            cells = await self._poll(self._profile.gapless)
+            self._profile = self._profile.gapless
+        return self._sample(self._profile, cells)
 
     def _sample(self, profile: Profile, cells: Cells) -> Sample:
         return Sample(self._key, self._clock.now_ms(), profile.decode(cells))

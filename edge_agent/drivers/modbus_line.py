@@ -23,6 +23,7 @@ from edge_agent.drivers.modbus_url import parse_url
 from edge_agent.drivers.turns import Turns
 from edge_agent.protocols.modbus import PASSING, Span
 
+
 class Busy(NoAnswer):
     """The device is engaged: it has not done what was asked (exception 06)."""
 
@@ -31,12 +32,21 @@ class Acknowledged(Busy):
     """The device has begun with what was asked, and needs long for it (exception 05)."""
 
 
+class NoSuchAddress(Refused):
+    """The device does not have all that was asked for (exception 02)."""
+
+
 class Failed(Refused):
     """The device tried, and something went wrong (exception 04)."""
 
 
-ANSWERED_WITH: dict[int, type[InMetterError]] = {0x04: Failed, 0x05: Acknowledged, 0x06: Busy}
-"""Exceptions (V1.1b3 §7) after which it matters what has been done."""
+ANSWERED_WITH: dict[int, type[InMetterError]] = {
+    0x02: NoSuchAddress,
+    0x04: Failed,
+    0x05: Acknowledged,
+    0x06: Busy,
+}
+"""Exceptions (V1.1b3 §7) that callers tell apart."""
 
 
 class ModbusLine:
@@ -49,9 +59,10 @@ class ModbusLine:
     ConfigError.
 
     A late answer is never taken for the next one: Modbus TCP numbers its requests, across
-    connections too, and any failed one ends the connection. RTU has no numbers, and a serial server may send what is late into the
-    next connection: what other units say is passed over, and before a unit is asked again that
-    owes an answer, the line is listened to until it has been silent for ``quiet_s``.
+    connections too, and any failed one ends the connection. RTU has no numbers, and a serial server
+    may send what is late into the next connection: what other units say is passed over, and before
+    a unit is asked again that owes an answer, the line is listened to until it has been silent for
+    ``quiet_s``.
 
     ``patient``: silence alone does not end the connection; for scans, where most units are not
     there, and for converters that do not like to be connected to every second.

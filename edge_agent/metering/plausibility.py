@@ -24,11 +24,11 @@ SMALLEST = Decimal("1e-6")
 
 
 def doubt(kind: Kind, value: Decimal) -> str | None:
-    """Why no meter shows ``value`` (in the kind's unit): ``2E-41 V: expected 0 to 1000``.
+    """Why no meter shows ``value`` (in the kind's unit): ``2400 V: expected 0 to 1,000``.
 
     0 is never in doubt: that phase may not be connected. None when there is nothing to say.
     """
-    shown = f"{value:.4g} {KINDS[kind].unit}".rstrip()
+    shown = f"{value:.5g} {KINDS[kind].unit}".rstrip()
     if not value.is_finite():
         return f"{shown}: expected a number"
     if not value or kind not in LIMITS:
@@ -37,5 +37,5 @@ def doubt(kind: Kind, value: Decimal) -> str | None:
     if not low <= value <= high:
         return f"{shown}: expected {low:,f} to {high:,f}"
     if abs(value) < SMALLEST:
-        return f"{shown}: expected 0, or more than that"
+        return f"{shown}: too small for a meter"
     return None

@@ -15,6 +15,11 @@ EARLIEST_MS = 1_577_836_800_000
 DAY_MS = 86_400_000
 
 
+def known(now_ms: int) -> int:
+    """The gateway's time as one tells it to others: 0 while its clock is not set."""
+    return now_ms if now_ms >= EARLIEST_MS else 0
+
+
 def is_plausible(at_ms: int, now_ms: int) -> bool:
     """Whether something can have been measured at ``at_ms``: since 2020, a day ahead at most.
 

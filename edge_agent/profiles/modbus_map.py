@@ -183,6 +183,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
+    def gapless(self) -> "Profile":
+        """The same registers, and nothing in between is asked for."""
+        return msgspec.structs.replace(self, gap=0)
+
+    @property
     def extent(self) -> int:
         """One more than the highest address of a register, without ``base``."""
         return max((span.end for field in self.register for span in field.spans), default=0)

@@ -65,7 +65,7 @@ class Analysis:
         standing = 0 < limits.standstill_s <= still_s
         if moved or standing:
             judge(EventCode.STANDSTILL, standing and not moved, still_s)
-        if still_s > limits.pause_s or self._flow_ms is None:
+        if still_s >= limits.pause_s or self._flow_ms is None:
             self._flow_ms = now_ms if moved else None
         if moved:
             self._total, self._pulse_ms = total, now_ms

@@ -59,7 +59,12 @@ class Memory(Struct):
         return max(0, now_ms + self.offset_ms), Clock.SYNCED if fresh else Clock.HOLDOVER
 
     def synchronise(self, time_ms: int, now_ms: int) -> tuple[str, str] | None:
-        """Set the clock; the old and the new time if it was wrong by more than STEP_MS."""
+        """Set the clock; the old and the new time if it was wrong by more than STEP_MS.
+
+        Who does not know the time says 0, and sets nothing.
+        """
+        if not time_ms:
+            return None
         old_ms, clock = self.stamp(now_ms)
         self.offset_ms = time_ms - now_ms
         self.synced_ms, self.knows_time = now_ms, True

@@ -153,8 +153,3 @@ _FIELDS = {
     "config": "config",
 }
 """Keys of SET that are one number → where it is remembered."""
-
-
-def _whole(value: object) -> int:
-    assert isinstance(value, int)  # noqa: S101  (its form says so)
-    return value

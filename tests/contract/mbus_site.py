@@ -77,11 +77,16 @@ class Noisy:
 def line_to(bus: Bus | Noisy, *, echoes: bool = False) -> tuple[Line, BusTransport]:
     """A line that ends at a bus, and the transport between."""
     transport = BusTransport(bus, echoes=echoes)
+    return line_through(transport), transport
+
+
+def line_through(transport: BusTransport) -> Line:
+    """A line that is connected through this transport."""
 
     async def connect(timeout_s: float) -> BusTransport:
         return transport
 
-    return Line("tcp://bus:1", connect=connect), transport
+    return Line("tcp://bus:1", connect=connect)
 
 
 @contextmanager

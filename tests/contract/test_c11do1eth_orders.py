@@ -74,9 +74,9 @@ class Gateway:
                 await turns(5)
 
     async def session(self) -> None:
-        """Waits for a session."""
+        """Waits for a session, on both of its ends."""
         async with asyncio.timeout(PATIENCE_S):
-            while not self.module.connected:
+            while not (self.module.connected and self.core.online):
                 await turns(5)
 
     async def stored(self) -> None:

@@ -44,6 +44,12 @@ async def test_a_device_with_the_right_key_is_welcomed_with_its_configuration() 
         assert server.counters.sessions == 1
 
 
+async def test_a_server_that_does_not_know_the_time_does_not_claim_to() -> None:
+    never_set = ManualClock(1_000_000)
+    async with serving(MemorySink(), never_set) as (_, port), device(port) as hand:
+        assert (await hand.open()).time_ms == 0
+
+
 async def test_an_unknown_device_is_refused_and_hung_up_on() -> None:
     async with serving(MemorySink()) as (server, port), device(port, "stranger") as hand:
         hand.send(hand.hello())

@@ -18,9 +18,10 @@ from edge_agent.protocols.mbus.answers import sealed_response
 from edge_agent.protocols.mbus.header import Header
 from edge_agent.protocols.mbus.selection import Secondary
 from edge_agent.protocols.mbus.telegram import decode_frame
-from edge_agent.simulators.mbus import MbusConverter
+from edge_agent.simulators.mbus import Bus, MbusConverter
 from edge_agent.simulators.mbus_records import ElectricityRecords, VolumeRecords
 from edge_agent.simulators.mbus_slave import Identity, Slave
+from tests.contract.mbus_site import BusTransport, line_through
 from tests.contract.test_mbus_line import peer
 from tests.unit.test_mbus_simulator import NOW_MS, Steady, ThreeTelegrams
 
@@ -331,3 +332,53 @@ def test_an_address_that_cannot_be_is_a_configuration_error(clock: ManualClock) 
     with pytest.raises(ConfigError, match="no wildcards"):
         profile = load_profile("mbus_electricity")
         MbusMeter("m", Line("tcp://127.0.0.1:1"), Secondary("1FFFFFFF"), profile, clock=clock)
+
+
+async def test_after_a_telegram_without_sense_the_first_one_is_asked_for_again(
+    clock: ManualClock,
+) -> None:
+    empty = encode.response(1, IDENTITY, []).to_bytes()
+    scripted = Scripted(answer(1, more_follows=True), empty, answer(7))
+    async with peer(scripted.serve) as url:
+        line = Line(url)
+        one = meter(line, 1, clock)
+        with pytest.raises(Undecodable):
+            await one.read()
+        assert (await one.read()).measured[1].value == 7
+        await line.close()
+    assert [request[2:4] for request in scripted.heard] == ["40", "7b", "5b", "40", "7b"]
+
+
+class Unheard(BusTransport):
+    """A serial port whose next answer never arrives, though the meter has given it."""
+
+    is_port = True
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus)
+        self.lost = False
+        self.waits = asyncio.Event()
+
+    async def read(self, timeout_s: float) -> bytes:
+        if self.lost and isinstance(self.asked[-1], link.ShortFrame):
+            self._heard = b""
+            self.waits.set()
+            await asyncio.Future()
+        return await super().read(timeout_s)
+
+
+async def test_after_a_cancelled_read_no_old_telegram_is_taken(clock: ManualClock) -> None:
+    """A port stays open, and the meter would repeat its last telegram for the same count bit."""
+    slave = Slave(1, Identity("10203040", "INM", 1, 2), ElectricityRecords(Counting(), "10203040"))
+    transport = Unheard(Bus([slave]))
+    one = meter(line_through(transport), 1, clock)
+    await one.read()
+    transport.lost = True
+    cancelled = asyncio.ensure_future(one.read())
+    await transport.waits.wait()
+    asked = len(transport.asked)
+    cancelled.cancel()
+    await asyncio.wait({cancelled})
+    transport.lost = False
+    await one.read()
+    assert [frame.to_bytes()[1] for frame in transport.asked[asked:]] == [0x40, 0x7B]

@@ -1,6 +1,7 @@
 """A shared line against peers that mangle bytes: late, split, echoed, cut off, or noise."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.errors import ConfigError, Disconnected, FrameError, NoAnswer, Unreachable
+from edge_agent.drivers import line as line_module
 from edge_agent.drivers.line import Line
 from tests.harness.ports import free_port
 
@@ -343,6 +345,25 @@ async def test_listening_gives_whatever_comes_and_silence_keeps_the_connection(e
             assert await turn.listen(b"loud\n", LONG_S, SHORT_S) == b"\x00garbage"
             assert await turn.listen(b"silent\n", SHORT_S, SHORT_S) == b""
         assert line.connection == 1
+        await line.close()
+
+
+async def test_listening_ends_though_noise_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_module, "MAX_LISTEN_S", 0.0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        while not reader.at_eof():
+            writer.write(b"x")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await reader.read(1)
+
+    async with peer(serve) as url:
+        line = line_to(url)
+        async with line.turn() as turn:
+            heard = await turn.listen(b"a", SHORT_S, LONG_S)
+        assert 0 < len(heard) < 100
         await line.close()
 
 

@@ -14,6 +14,7 @@ from serial import rfc2217
 
 from common.clock import ManualClock
 from common.errors import ConfigError, NoAnswer, Retryable, Unreachable
+from edge_agent.drivers import mbus_serial
 from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus import MbusMeter
 from edge_agent.drivers.mbus_url import RemotePlace, SerialPlace, baud_rate, parse_url
@@ -192,6 +193,18 @@ async def test_meters_are_read_over_a_port_server(tty: Path) -> None:
             await line.close()
             heard = await asyncio.to_thread(eventually, lambda: server.settings)
             assert heard == [(9600, "N", 1)]
+
+
+async def test_a_port_server_is_left_at_once_for_it_may_take_one_client_only(
+    tty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mbus_serial, "LOOK_S", 60.0)
+    async with serial_bus(tty, slave()):
+        with port_server(tty) as server:
+            line = Line(f"rfc2217://127.0.0.1:{server.port}?parity=N")
+            assert await power(meter(line)) == 5123
+            await line.close()
+            await asyncio.to_thread(eventually, lambda: server.settings, what="the server is free")
 
 
 async def test_a_port_server_that_goes_away_is_noticed(tty: Path) -> None:

@@ -3,19 +3,19 @@
 import msgspec
 import pytest
 
-from common.errors import Disconnected
+from common.errors import Disconnected, NoAnswer
 from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus_found import Meter, News, Progress, Trouble
 from edge_agent.drivers.mbus_probe import Prober
 from edge_agent.drivers.mbus_scan import PrimaryPosition, scan_primary
 from edge_agent.drivers.mbus_search import SearchPosition, search_from, search_secondary
 from edge_agent.protocols.mbus import link
-from edge_agent.protocols.mbus.selection import Secondary
+from edge_agent.protocols.mbus.selection import Secondary, parse_selection
 from edge_agent.simulators.mbus import Bus
 from edge_agent.simulators.mbus_records import ElectricityRecords, VolumeRecords
 from edge_agent.simulators.mbus_slave import Identity, Slave
-from tests.contract.mbus_site import BusTransport, Noisy, electricity, line_to
-from tests.unit.test_mbus_simulator import Steady
+from tests.contract.mbus_site import BusTransport, Noisy, electricity, line_through, line_to
+from tests.unit.test_mbus_simulator import NOW_MS, Steady
 
 
 def prober_of(bus: Bus | Noisy) -> tuple[Prober, BusTransport]:
@@ -242,3 +242,135 @@ async def test_a_search_goes_on_where_it_was_interrupted(stops: int) -> None:
             break
     assert sorted(found) == sorted(numbers)
     assert asked < 300
+
+
+class Pausing(BusTransport):
+    """Pauses for 0.3 s in the middle of each telegram, as converters do."""
+
+    async def read(self, timeout_s: float) -> bytes:
+        heard = await super().read(timeout_s)
+        if len(heard) > 20:
+            heard, self._heard = heard[:20], heard[20:]
+        elif len(heard) > 5 and timeout_s < 0.3:
+            self._heard = heard
+            raise NoAnswer("nothing yet")
+        return heard
+
+
+async def test_a_pause_within_a_telegram_hides_no_meter() -> None:
+    bus = Bus([electricity(1, "10203040"), electricity(2, "20203040")])
+    for scanning in (
+        scan_primary(Prober(line_through(Pausing(bus)), 0.4), PrimaryPosition(0, 3)),
+        search_secondary(Prober(line_through(Pausing(bus)), 0.4), search_from(Secondary())),
+    ):
+        news = [one async for one in scanning if not isinstance(one, Progress)]
+        assert [getattr(one, "identification", one) for one in news] == ["10203040", "20203040"]
+
+
+class Hidden(Slave):
+    """Answers to 254, and not to its own address."""
+
+    def answer(self, frame: link.Frame, at_ms: int) -> bytes:
+        own = isinstance(frame, link.ShortFrame) and frame.address == self.address
+        return b"" if own else super().answer(frame, at_ms)
+
+
+async def test_a_meter_that_answers_to_254_only_is_found_where_it_is_alone() -> None:
+    one = electricity(1, "10203040")
+    hidden = Hidden(1, one.identity, one._source)
+    (found,) = await primary(Bus([hidden]))
+    assert isinstance(found, Meter)
+    assert (found.address, found.identification) == (254, "10203040")
+    assert await primary(Bus([hidden]), 0, 9) == [], "only where every address was asked"
+
+
+class Misaddressed(Slave):
+    """Says in its telegrams that it has the address 0."""
+
+    def answer(self, frame: link.Frame, at_ms: int) -> bytes:
+        answer = super().answer(frame, at_ms)
+        if len(answer) < 7:
+            return answer
+        said = link.parse_one(answer)
+        assert isinstance(said, link.LongFrame)
+        return msgspec.structs.replace(said, address=0).to_bytes()
+
+
+async def test_an_answer_with_another_address_is_told_and_not_passed_over() -> None:
+    one = electricity(5, "10203040")
+    (trouble,) = await primary(Bus([Misaddressed(5, one.identity, one._source)]), 3, 7)
+    assert isinstance(trouble, Trouble)
+    assert (trouble.kind, trouble.where) == ("late", "primary address 5")
+
+
+async def test_a_meter_is_told_once_when_an_answer_comes_late_behind_it() -> None:
+    class Stale(BusTransport):
+        """What the meter at 1 says comes again when 2 is asked."""
+
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            asked = self.asked[-1]
+            if isinstance(asked, link.ShortFrame) and asked.address == 2:
+                reset = asked.control == link.SND_NKE
+                control = asked.control
+                self._heard = (
+                    b"\xe5" if reset else self._bus.answer(link.ShortFrame(control, 1), NOW_MS)
+                )
+
+    prober = Prober(line_through(Stale(Bus([electricity(1, "10203040")]))), 0.4)
+    news = [one async for one in scan_primary(prober, PrimaryPosition(0, 3))]
+    assert [one.address for one in news if isinstance(one, Meter)] == [1]
+    assert [one.kind for one in news if isinstance(one, Trouble)] == ["late"]
+
+
+async def test_a_meter_that_no_selection_tells_from_another_is_not_passed_over() -> None:
+    """A maker of FF FF is a wildcard: nobody can select it alone."""
+    unnamed = electricity(2, "12345678")
+
+    class Unnamed(Slave):
+        def answer(self, frame: link.Frame, at_ms: int) -> bytes:
+            mask = parse_selection(frame) if isinstance(frame, link.LongFrame) else None
+            if mask is not None and mask.rest[:2] != (0xFF, 0xFF):
+                self.selected = False
+                return b""
+            return super().answer(frame, at_ms)
+
+    slaves = [electricity(1, "12345678", "ABC"), Unnamed(2, unnamed.identity, unnamed._source)]
+    slaves[1].latency_bits = 200
+    found, troubles, _ = await search(Bus(slaves))
+    assert found == ["12345678-ABC-01-02"]
+    assert [one.kind for one in troubles] == ["collision"]
+    assert "only one of them could be found" in troubles[0].text
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b'{"type":"primary","next":-1}',
+        b'{"type":"primary","next":3,"last":300}',
+        b'{"type":"primary","next":0,"first":9}',
+    ],
+)
+def test_a_stored_position_that_cannot_be_is_refused(stored: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(stored, type=PrimaryPosition)
+
+
+@pytest.mark.parametrize(
+    ("digits", "rest", "level", "silent"),
+    [
+        ("1234", [255] * 4, 0, []),
+        ("1234567G", [255] * 4, 0, []),
+        ("12345678", [256] * 4, 8, []),
+        ("FFFFFFFF", [255] * 4, 13, []),
+        ("FFFFFFFF", [255] * 4, -1, []),
+        ("FFFFFFFF", [255] * 4, 0, [300]),
+    ],
+)
+def test_a_stored_step_that_cannot_be_is_refused(
+    digits: str, rest: list[int], level: int, silent: list[int]
+) -> None:
+    step = {"mask": {"digits": digits, "rest": rest}, "level": level, "silent": silent}
+    stored = msgspec.json.encode({"type": "secondary", "steps": [step]})
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(stored, type=SearchPosition)

@@ -1,11 +1,14 @@
 """``inmetter-edge scan mbus`` and ``inmetter-edge mbus`` on a simulated converter."""
 
+import errno
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,10 @@ from typing import Any
 import pytest
 
 from edge_agent.__main__ import main
+from edge_agent.cli import scan_mbus
 from edge_agent.config import load
+from edge_agent.drivers.mbus_scan import PrimaryPosition
+from edge_agent.protocols.mbus import link
 from edge_agent.simulators.mbus_slave import Slave
 from tests.contract.mbus_site import converter, electricity
 from tests.harness.eventually import eventually
@@ -149,9 +155,65 @@ def test_the_state_of_another_line_is_not_gone_on_with(
     state.write_text(json.dumps({"url": "tcp://x:1", "position": {"type": "primary"}}))
     assert main(["scan", "mbus", url, "--resume", str(state)]) == 2
     assert "is a scan of tcp://x:1, not of" in capsys.readouterr().err
-    state.write_text("{")
-    assert main(["scan", "mbus", url, "--resume", str(state)]) == 2
-    assert "expected a scan that was interrupted" in capsys.readouterr().err
+    for broken in ("{", json.dumps({"url": url, "position": {"type": "primary", "next": 999}})):
+        state.write_text(broken)
+        assert main(["scan", "mbus", url, "--resume", str(state)]) == 2
+        assert "expected a scan that was interrupted" in capsys.readouterr().err
+
+
+def test_the_state_of_another_scan_of_the_line_is_not_gone_on_with(
+    url: str, capsys: Capture, tmp_path: Path
+) -> None:
+    state = tmp_path / "scan.json"
+    scope = "primary addresses 0 to 250"
+    told = {"url": url, "scope": scope, "position": {"type": "primary", "next": 250}}
+    state.write_text(json.dumps(told))
+    for other in (["--secondary"], ["--to", "3"]):
+        assert main(["scan", "mbus", url, "--resume", str(state), *other]) == 2
+        assert f"is a scan of {scope}, not of" in capsys.readouterr().err
+    assert json.loads(state.read_text()) == told
+
+
+def test_a_state_that_cannot_be_kept_is_told_before_anything_is_asked(
+    url: str, capsys: Capture, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "none" / "scan.json"
+    assert main(["scan", "mbus", url, "--resume", str(nowhere)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_what_was_found_is_shown_though_it_cannot_be_kept(
+    url: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _to: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def begun(_arguments: Namespace) -> scan_mbus.Scan:
+        monkeypatch.setattr(Path, "replace", full)
+        return scan_mbus.Scan(url, PrimaryPosition(0, 3))
+
+    monkeypatch.setattr(scan_mbus, "_begin", begun)
+    state = tmp_path / "scan.json"
+    assert main(["scan", "mbus", url, "--resume", str(state), *PATIENT]) == 2
+    shown = capsys.readouterr()
+    assert "10203040-INM-01-02" in shown.out
+    assert "No space left on device" in shown.err
+
+
+class Garbling(Slave):
+    """Answers every question with what is no M-Bus."""
+
+    def answer(self, frame: link.Frame, at_ms: int) -> bytes:
+        return b"\x00HTTP"
+
+
+def test_a_scan_that_gives_up_in_noise_is_not_complete(capsys: Capture) -> None:
+    one = electricity(1, "10203040")
+    with converter([Garbling(1, one.identity, one._source)]) as url:
+        assert main(["scan", "mbus", url, "--to", "9", "--json", *QUICK]) == 1
+    whole = told(capsys)
+    assert (whole["complete"], whole["meters"]) == (False, [])
+    assert "the whole line" in [trouble["where"] for trouble in whole["troubles"]]
 
 
 def test_a_meter_is_given_another_address_and_is_found_there(
@@ -181,6 +243,31 @@ def test_nothing_is_changed_without_a_yes(
         assert main(["mbus", "set-address", url, "1", "9", *PATIENT]) == code
         assert "10203040-INM-01-02 (electricity) at 1: set-address 9?" in capsys.readouterr().err
         assert slaves[0].address == address
+
+
+def test_a_standard_input_that_is_closed_says_no(
+    url: str, slaves: list[Slave], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["mbus", "set-address", url, "1", "9", *PATIENT]) == 1
+    assert slaves[0].address == 1
+
+
+class Interrupting(Slave):
+    """Takes its new address in the moment in which somebody types Ctrl-C."""
+
+    def _write(self, record: bytes) -> None:
+        super()._write(record)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_in_the_middle_of_a_change_tells_that_it_may_have_happened(capsys: Capture) -> None:
+    one = electricity(1, "10203040")
+    slave = Interrupting(1, one.identity, one._source)
+    with converter([slave]) as url:
+        assert main(["mbus", "set-address", url, "1", "9", "--yes", *PATIENT]) == 1
+    assert "interrupted: it may have happened or not" in capsys.readouterr().err
+    assert slave.address == 9
 
 
 def test_several_meters_at_one_address_are_not_changed_together(capsys: Capture) -> None:

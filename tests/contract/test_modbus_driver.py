@@ -17,6 +17,7 @@ from edge_agent.drivers.modbus_line import ModbusLine
 from edge_agent.profiles.modbus import Profile, load_profile, parse_profile, profile_names
 from edge_agent.simulators.modbus import ModbusServer, SimulatedModbusMeter
 from edge_agent.simulators.world import HOUR_MS, Curve, Meter, Timeline
+from tests.contract.modbus_peer import frame, peer, zeros
 
 NOW_MS = 1_767_225_600_000
 METER = Meter(
@@ -205,3 +206,38 @@ async def test_the_server_hangs_up_on_what_is_not_modbus() -> None:
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
     await server.close()
+
+
+async def test_a_device_that_refuses_the_gaps_is_asked_for_no_more_than_it_documents() -> None:
+    profile = load_profile("eastron_sdm120")
+    documented = {
+        profile.base + address
+        for field in profile.register
+        for span in field.spans
+        for address in range(span.address, span.end)
+    }
+
+    def reply(request: bytes) -> bytes:
+        first, count = (int.from_bytes(request[at : at + 2], "big") for at in (8, 10))
+        if set(range(first, first + count)) <= documented:
+            return zeros(request)
+        return frame(request, bytes((request[7] | 0x80, 2)))
+
+    assert len(profile.requests) < len(profile.gapless.requests)
+    async with peer(reply) as (strict, url):
+        line = ModbusLine(url)
+        meter = ModbusMeter("m", line, 1, profile, clock=ManualClock(NOW_MS))
+        assert len((await meter.read()).measured) == len(profile.register)
+        before = len(strict.requests)
+        await meter.read()
+        assert len(strict.requests) - before == len(profile.gapless.requests)
+        line.close()
+
+
+async def test_a_device_that_lacks_a_register_is_refused_as_such() -> None:
+    async with peer(lambda request: frame(request, bytes((request[7] | 0x80, 2)))) as (_, url):
+        line = ModbusLine(url)
+        profile = load_profile("eastron_sdm120")
+        with pytest.raises(Refused, match="no such register"):
+            await ModbusMeter("m", line, 1, profile, clock=ManualClock(NOW_MS)).read()
+        line.close()

@@ -98,6 +98,19 @@ async def test_a_late_answer_is_never_taken_for_the_next() -> None:
         line.close()
 
 
+async def test_a_late_answer_that_meets_the_next_connection_has_another_number() -> None:
+    """A gateway that answers to whoever is connected: numbers go on where they were."""
+    async with peer(lambda _: b"") as (device, url):
+        line = ModbusLine(url, SHORT_S)
+        with pytest.raises(NoAnswer):
+            await line.read_registers(1, 3, TWO)
+        late = frame(device.requests[0], reading(7, 7))
+        device.reply = lambda r: late + frame(r, reading(8, 9))
+        assert await line.read_registers(1, 3, TWO) == [8, 9]
+        assert device.connections == 2
+        line.close()
+
+
 async def test_a_late_rtu_answer_that_meets_the_next_connection_passes_by() -> None:
     """A serial server: the answer to the first request comes when we have connected again."""
     late, right = rtu("03 04 0007 0007"), rtu("03 04 0000 0001")

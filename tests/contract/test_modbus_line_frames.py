@@ -44,6 +44,13 @@ def test_what_is_not_the_answer_is_passed_over(before: bytes, found: bool) -> No
     assert modbus_rtu.find_answer(before, READ) is None
 
 
+def test_what_stands_inside_the_frame_of_another_is_no_answer() -> None:
+    foreign = rtu(f"03 0a {ANSWER.hex()} 00", unit=9)
+    assert ANSWER in foreign
+    assert modbus_rtu.find_answer(foreign, READ) is None
+    assert modbus_rtu.find_answer(foreign + rtu("83 02"), READ) == rtu("83 02")
+
+
 def test_an_answer_is_found_when_its_last_byte_comes_and_not_before() -> None:
     for size in range(len(ANSWER)):
         assert modbus_rtu.find_answer(ANSWER[:size], READ) is None

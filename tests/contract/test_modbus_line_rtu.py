@@ -269,3 +269,30 @@ async def test_a_pseudo_terminal_is_read_whatever_the_parity(parity: str) -> Non
         loop.remove_reader(ours)
         os.close(ours)
         os.close(theirs)
+
+
+async def test_a_serial_line_is_silent_for_a_moment_before_each_request() -> None:
+    """V1.02 §2.5.1.1: 3.5 characters, which are 350 ms here. So an answer that comes twice has
+    ended before the next request, and is not taken for its answer."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    loop = asyncio.get_running_loop()
+    asked: list[bytes] = []
+
+    def reply() -> None:
+        asked.append(os.read(ours, 8))
+        answer = registers(asked[-1], len(asked), 0)
+        loop.call_later(0.05, os.write, ours, answer)
+        if len(asked) == 1:
+            loop.call_later(0.1, os.write, ours, answer)
+
+    loop.add_reader(ours, reply)
+    line = ModbusLine(f"serial://{os.ttyname(theirs)}?baud=110&parity=N", 5)
+    try:
+        assert await line.read_registers(1, 3, TWO) == [1, 0]
+        assert await line.read_registers(1, 3, Span(9, 2)) == [2, 0]
+    finally:
+        line.close()
+        loop.remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)

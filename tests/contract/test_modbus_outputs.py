@@ -1,11 +1,12 @@
 """Outputs of Modbus units, set and read back over real TCP, by ours and by a foreign server."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from common.clock import ManualClock
-from common.errors import Disconnected, FrameError, Refused, Retryable, Unreachable
+from common.errors import Disconnected, FrameError, NoAnswer, Refused, Retryable, Unreachable
 from edge_agent.drivers.base import Order
 from edge_agent.drivers.modbus import ModbusMeter, ModbusSwitch
 from edge_agent.drivers.modbus_line import ModbusLine
@@ -161,6 +162,49 @@ async def test_an_output_whose_answer_is_lost_is_unknown_not_failed(lost: str) -
         assert not isinstance(caught.value, Unreachable)
         assert lost == "read back refused" or isinstance(caught.value, Disconnected)
         line.close()
+
+
+@pytest.mark.parametrize(("code", "sent"), [(4, True), (5, True), (6, False), (0x0B, True)])
+async def test_an_exception_says_whether_something_may_have_been_done(
+    code: int, *, sent: bool
+) -> None:
+    """V1.1b3 §7: 04 has failed on the way, 05 has begun, 06 did nothing, 0B cannot know."""
+
+    def reply(request: bytes) -> bytes:
+        assert request[7] == 5, "read back before it was known to be done"
+        return frame(request, bytes((0x85, code)))
+
+    async with peer(reply) as (_, url):
+        line, clock = ModbusLine(url, 1), ManualClock(NOW_MS)
+        device = ModbusSwitch("relay", line, 1, PROFILE, clock=clock)
+        with pytest.raises(Retryable) as caught:
+            await device.switch(Order("c", "roof", 1, NOW_MS))
+        assert isinstance(caught.value, Unreachable) is not sent
+        line.close()
+
+
+async def test_an_order_whose_time_ends_while_the_line_is_made_ready_is_not_sent() -> None:
+    clock, heard = ManualClock(NOW_MS), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock.advance(1)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while request := await reader.readexactly(8):
+                heard.append(request[1])
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"rtu+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    line = ModbusLine(url, 0.3)
+    device = ModbusSwitch("relay", line, 1, PROFILE, clock=clock)
+    with pytest.raises(NoAnswer):
+        await device.read_output("roof")
+    with pytest.raises(Unreachable, match="time is over"):
+        await device.switch(Order("c", "roof", 1, clock.now_ms() + 500))
+    assert heard == [1]
+    line.close()
+    server.close()
+    await server.wait_closed()
 
 
 FOREIGN = b"""

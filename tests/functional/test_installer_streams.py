@@ -225,4 +225,4 @@ def test_another_user_is_told_what_he_may_not_do(public: Path) -> None:
     code, findings = said["doctor"]
     assert code == 1
     assert f"{public}/data cannot be written by this user" in findings
-    assert f"data file        {public}/data/edge.db: not for this user" in findings
+    assert f"{public}/data/edge.db: not for this user" in findings

@@ -5,10 +5,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
+from edge_agent.__main__ import USAGE
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.processes import Programs
 from tests.harness.site import SiteFiles
@@ -69,6 +71,20 @@ def test_a_command_of_the_guide_runs(command: str, site: SiteFiles, tmp_path: Pa
     assert done.returncode in allowed, done.stdout + done.stderr
     assert done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_service_of_the_guide_runs_the_agent_as_a_user_who_may_write_its_data_alone() -> None:
+    [text] = re.findall(r"```ini\n(.*?)```", DOCUMENT, re.DOTALL)
+    unit = ConfigParser(interpolation=None, delimiters=("=",))
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # as configparser says it
+    unit.read_string(text)
+    service = unit["Service"]
+    program, *arguments = shlex.split(service["ExecStart"])
+    assert Path(program).name in DOCUMENT
+    assert arguments[0] == "run"
+    assert Path(arguments[1]).parent == Path(service["ReadWritePaths"])
+    assert service["RestartPreventExitStatus"] == str(USAGE)
+    assert f" {service['User']}\n" in DOCUMENT[: DOCUMENT.index("```ini")]
 
 
 def test_the_agent_of_the_guide_runs_until_it_is_told_to_stop(

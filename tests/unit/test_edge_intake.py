@@ -316,3 +316,22 @@ async def test_settings_that_could_not_be_told_of_are_given_again(tmp_path: Path
             clock.advance(60)
         watching.cancel()
         assert await codes(journal) == ["settings_applied"]
+
+
+async def test_a_module_that_has_lost_its_settings_is_given_them_again_but_not_in_the_same_boot(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, module = intake(journal, clock)
+        module.setup, module.periods = Setup(), Periods(version=2)
+        module.attach(Answering(module))
+        watching = asyncio.ensure_future(taking.run(module))
+        for boot in (1, 1, 2):
+            await taking.resume("water", hello(1, 1, boot))
+            for _ in range(5):
+                await turns(20)
+                clock.advance(60)
+                await journal.oldest_at()
+        watching.cancel()
+        assert await codes(journal) == ["settings_applied"] * 2

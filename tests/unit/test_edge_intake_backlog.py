@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.clock import ManualClock
+from common.messages.uplink import Event
 from common.registers import Medium
 from edge_agent.drivers.c11do1eth import C11Module
 from edge_agent.intake import PATIENCE_MS
@@ -86,8 +87,41 @@ async def test_what_a_module_sends_again_under_numbers_given_anew_is_not_counted
         await at.store(rec(8, 1010, NOW + 10 * MINUTE, boot=boot))
         await at.store(*(late(seq, 890 + 10 * seq, boot) for seq in range(2, 8)))
         await at.store(rec(9, 1020, NOW + 11 * MINUTE, boot=boot))
-        assert max(value or 0 for _, value, _ in await at.values()) == 10_200
+        values = [value or 0 for _, value, _ in await at.values()]
+        assert (values[2], values[-1], max(values)) == (10_100, 10_200, 10_200)
+        assert (min(values[3:]) < 10_000) is (boot == 7), "another module's come after the old's"
         assert await at.codes() == []
+
+
+async def test_a_module_that_fell_back_to_an_older_memory_counts_nothing_again(
+    tmp_path: Path,
+) -> None:
+    async with taking(tmp_path) as at:
+        await at.hello(1, 9)
+        await at.store(*(late(seq, 910 + 10 * seq) for seq in range(1, 10)))
+        await at.hello(2, 4)
+        await at.store(rec(5, 955, NOW + 10 * MINUTE))
+        await at.store(late(2, 930), late(3, 940), late(4, 950))
+        await at.store(rec(6, 957, NOW + 11 * MINUTE))
+        values = [value for _, value, _ in await at.values()]
+        assert (values[9], values[-1]) == (10_000, 10_020)
+        assert await at.codes() == ["counter_reset"]
+
+
+async def test_a_lower_count_waits_for_those_before_it_that_wait_for_their_time(
+    tmp_path: Path,
+) -> None:
+    async with taking(tmp_path) as at:
+        await at.hello(1, 1)
+        await at.store(late(1, 1000))
+        await at.hello(2, 5, boot=3)
+        await at.store(undated(2, 0, 1_000, boot=2), undated(3, 30, 2_000, boot=2))
+        assert await at.store(late(4, 40, boot=3)) == 4
+        assert len(await at.values()) == 1
+        await at.store(late(5, 45, boot=3))
+        assert [value for _, value, _ in await at.values()] == [
+            10_000, 10_000, 10_300, 10_400, 10_450,
+        ]  # fmt: skip
 
 
 async def test_what_waits_of_one_module_is_not_mixed_with_the_next_ones(tmp_path: Path) -> None:
@@ -105,7 +139,8 @@ async def test_a_preset_of_unknown_time_does_not_wait_for_it(tmp_path: Path) -> 
     async with taking(tmp_path) as at:
         await at.hello(1, 9, boot=2)
         await at.store(rec(1, 100))
-        await at.store(preset(8, 110, 0, at_ms=0), rec(9, 5, NOW + MINUTE, boot=2))
+        await at.store(preset(8, 110, 5000, at_ms=0, boot=2))
+        await at.store(replace(undated(9, 5005, 9, boot=2), reason=Reason.FORCED))
         assert [value for _, value, _ in await at.values()] == [1000, 1150]
         assert await at.codes() == ["counter_preset"]
 
@@ -141,7 +176,7 @@ async def test_what_never_comes_is_waited_for_no_longer_than_a_day_of_a_session(
         await at.store(rec(4, 60, NOW + 4 * MINUTE))
         at.module.attach(Silent())
         watching = asyncio.ensure_future(at.intake.run(at.module))
-        while len(await at.values()) < 2:
+        while len(await at.values()) < 2 and at.clock.now_ms() < NOW + 2 * PATIENCE_MS:
             await turns(5)
             at.clock.advance(3600)
         watching.cancel()
@@ -170,8 +205,8 @@ def recorder() -> Recorder:
 def test_no_more_than_a_ring_of_records_waits(known: bool) -> None:
     state, taker = PushState(0, goal=2**32 - 1), recorder()
     stored = len(taker.take(state, [rec(2, 10**6)], NOW))
-    for seq in range(4, 3 * MOST_WAITING, 2):
-        one = rec(seq, seq, NOW + seq) if known else undated(seq, 10**6, seq)
+    for seq in range(4, 2 * MOST_WAITING):
+        one = rec(seq, seq, NOW + seq) if known else undated(seq, 10**6, seq, boot=2)
         stored += len(taker.take(state, [one], NOW))
         assert len(state.undated) + len(state.early) <= MOST_WAITING
     assert stored > MOST_WAITING
@@ -184,6 +219,8 @@ def test_the_seconds_before_a_power_cut_may_be_any_number() -> None:
     odd = replace(undated(5, 7, 2**64 - 1), reason=Reason.BACKLOG)
     assert taker.take(state, [rec(6, 8, NOW), odd], NOW) == []
     assert len(state.early) == 2
+    told = [body.code for body in taker.give_up(state, NOW) if isinstance(body, Event)]
+    assert told == ["counter_reset"], "the module has named no wrong time"
 
 
 @settings(max_examples=150)

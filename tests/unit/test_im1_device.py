@@ -56,6 +56,14 @@ def only(frames: list[Frame], kind: EventCode) -> list[Evt]:
     return [frame for frame in frames if isinstance(frame, Evt) and frame.code == kind]
 
 
+def test_a_server_without_the_time_takes_no_clock_away() -> None:
+    core = fresh()
+    core.receive(welcome(START), START)
+    core.disconnected()
+    (live,) = [one for one in core.receive(welcome(0), START + 60_000) if isinstance(one, Rec)][:1]
+    assert (live.at_ms, live.clock) == (START + 60_000, Clock.SYNCED)
+
+
 def test_the_ring_holds_thirty_five_days_of_quarters() -> None:
     core = fresh()
     for number in range(1, 35 * 96 + 1):

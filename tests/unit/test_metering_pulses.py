@@ -149,3 +149,9 @@ def test_a_counter_that_goes_back_begins_a_new_stretch() -> None:
     window.advance(0, 100, own(1, 5))
     assert window.advance(5_000, 3, own(3, 5)) == own(3, 5)
     assert window.advance(10_000, 4, own(1, 5)) == own(1, 5)
+
+
+def test_a_clock_that_hardly_moves_makes_no_stretch_of_ever_more_records() -> None:
+    window = RateWindow()
+    stretches = [window.advance(at, 0, Stretch(0, 0)) for at in range(3 * RateWindow.MOST)]
+    assert max(stretch.ms for stretch in stretches) == RateWindow.MOST - 1
