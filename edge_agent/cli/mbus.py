@@ -110,8 +110,7 @@ def _confirmed(arguments: Namespace, meter: Meter) -> bool:
     what = arguments.action if arguments.value is None else f"{arguments.action} {arguments.value}"
     print(f"{who} ({meter.medium}) at {arguments.meter}: {what}? [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
-    said = sys.stdin.readline() if sys.stdin else ""  # None when it was closed before we began
-    return said.strip().lower() in ("y", "yes")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _text(arguments: Namespace, verified: bool) -> str:

@@ -104,7 +104,9 @@ class TcpTransport(Inbox, asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self._transport is None or self._closed or self._transport.is_closing():
-            raise Unreachable("the connection was closed")
+            raise Unreachable(
+                "it hung up before anything was asked: another program may hold its only connection"
+            )
         self._transport.write(data)
 
     def close(self) -> None:

@@ -1,16 +1,16 @@
 """A shared line against peers that mangle bytes: late, split, echoed, cut off, or noise."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
 from common.errors import ConfigError, Disconnected, FrameError, NoAnswer, Unreachable
-from edge_agent.drivers import line as line_module
 from edge_agent.drivers.line import Line
+from edge_agent.drivers.transport import TcpTransport, connect_tcp
 from tests.harness.ports import free_port
 
 SHORT_S = 0.05
@@ -228,6 +228,23 @@ async def test_a_peer_that_hangs_up_is_disconnected_and_connected_again() -> Non
         await line.close()
 
 
+async def test_a_converter_that_takes_one_connection_only_is_told_with_the_likely_cause() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        return
+
+    async def connect(timeout_s: float) -> TcpTransport:
+        place = urlsplit(url)
+        assert place.hostname and place.port
+        transport = await connect_tcp(place.hostname, place.port, timeout_s)
+        with pytest.raises(Disconnected):
+            await transport.read(LONG_S)
+        return transport
+
+    async with peer(serve) as url:
+        with pytest.raises(Unreachable, match="another program may hold its only connection"):
+            await Line(url, connect=connect).exchange(b"a\n", accept_line, LONG_S)
+
+
 async def test_a_connection_that_died_while_idle_costs_nothing() -> None:
     hung_up = asyncio.Event()
 
@@ -323,47 +340,6 @@ async def test_an_order_comes_before_polls_that_wait() -> None:
             await turn.exchange(b"second\n", accept_line, LONG_S)
         await asyncio.gather(ordered, *polls)
         assert heard[:3] == [b"first\n", b"second\n", b"order\n"]
-        await line.close()
-
-
-@pytest.mark.parametrize("echo", [False, True])
-async def test_listening_gives_whatever_comes_and_silence_keeps_the_connection(echo: bool) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while request := await reader.readuntil(b"\n"):
-            if echo:
-                writer.write(request)
-            if request != b"silent\n":
-                for part in (b"\x00gar", b"bage"):
-                    writer.write(part)
-                    await writer.drain()
-
-    async with peer(serve) as url:
-        line = line_to(url)
-        async with line.turn() as turn:
-            for _ in range(3):
-                assert await turn.listen(b"silent\n", SHORT_S, SHORT_S) == b""
-            assert await turn.listen(b"loud\n", LONG_S, SHORT_S) == b"\x00garbage"
-            assert await turn.listen(b"silent\n", SHORT_S, SHORT_S) == b""
-        assert line.connection == 1
-        await line.close()
-
-
-async def test_listening_ends_though_noise_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line_module, "MAX_LISTEN_S", 0.0)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        while not reader.at_eof():
-            writer.write(b"x")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.01):
-                    await reader.read(1)
-
-    async with peer(serve) as url:
-        line = line_to(url)
-        async with line.turn() as turn:
-            heard = await turn.listen(b"a", SHORT_S, LONG_S)
-        assert 0 < len(heard) < 100
         await line.close()
 
 

@@ -175,11 +175,12 @@ def test_the_state_of_another_scan_of_the_line_is_not_gone_on_with(
 
 
 def test_a_state_that_cannot_be_kept_is_told_before_anything_is_asked(
-    url: str, capsys: Capture, tmp_path: Path
+    url: str, slaves: list[Slave], capsys: Capture, tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "none" / "scan.json"
-    assert main(["scan", "mbus", url, "--resume", str(nowhere)]) == 2
+    assert main(["scan", "mbus", url, "--to", "4", "--resume", str(nowhere), *PATIENT]) == 2
     assert "cannot be written" in capsys.readouterr().err
+    assert [slave._asked_ms for slave in slaves] == [None, None]
 
 
 def test_what_was_found_is_shown_though_it_cannot_be_kept(
@@ -243,14 +244,6 @@ def test_nothing_is_changed_without_a_yes(
         assert main(["mbus", "set-address", url, "1", "9", *PATIENT]) == code
         assert "10203040-INM-01-02 (electricity) at 1: set-address 9?" in capsys.readouterr().err
         assert slaves[0].address == address
-
-
-def test_a_standard_input_that_is_closed_says_no(
-    url: str, slaves: list[Slave], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    assert main(["mbus", "set-address", url, "1", "9", *PATIENT]) == 1
-    assert slaves[0].address == 1
 
 
 class Interrupting(Slave):
