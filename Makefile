@@ -16,7 +16,7 @@ demo: .venv/demo.stamp ## a whole site in simulation, with its cloud, on this ma
 	@exec $(BIN)/python -m deploy.demo --port $(PORT) $(if $(filter 1,$(FRESH)),--fresh)
 
 test: setup services ## everything a test needs is installed, every test is run
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 setup: .venv/dev.stamp ## the development environment in .venv
 

@@ -15,6 +15,16 @@ from tests.harness.mariadb import MariaDb
 from tests.harness.masterdata import MasterData
 from tests.harness.mosquitto import Mosquitto
 
+WHOLE_PROGRAMS = {"functional", "system", "repo"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, what starts whole programs runs one after another, on one of them."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in WHOLE_PROGRAMS:
+            item.add_marker(pytest.mark.xdist_group("whole programs"))
+
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:

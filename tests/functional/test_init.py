@@ -7,15 +7,11 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from edge_agent.config import load
 from tests.harness.eventually import eventually
-from tests.harness.mosquitto import Mosquitto
-from tests.harness.processes import Programs
 from tests.harness.site import SiteFiles
 
 ANSWERS = """\
@@ -52,18 +48,6 @@ output_name = "Roof"
 [c11do1eth.gas]
 medium = "gas"
 """.replace("[modbus.1]\n\n", "")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteFiles]:
-    """Simulated devices, up, and a broker."""
-    directory = tmp_path_factory.mktemp("site")
-    (directory / "broker").mkdir()
-    with Mosquitto(directory / "broker") as broker, Programs(directory) as programs:
-        files = SiteFiles(directory / "files", broker.port).write()
-        simulators = programs.add("simulators", *files.simulator_command()).start()
-        simulators.wait_for("simulated site is up")
-        yield files
 
 
 def command(*arguments: object) -> list[str]:

@@ -4,14 +4,12 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
 from edge_agent.__main__ import USAGE
-from tests.harness.mosquitto import Mosquitto
 from tests.harness.processes import Programs
 from tests.harness.site import SiteFiles
 
@@ -23,18 +21,6 @@ id = "hall-1"
 site = "hall"
 timezone = "Europe/Bucharest"
 """
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteFiles]:
-    """Simulated devices, up; a broker; the gateway's files, and no agent."""
-    directory = tmp_path_factory.mktemp("site")
-    (directory / "broker").mkdir()
-    with Mosquitto(directory / "broker") as broker, Programs(directory) as programs:
-        files = SiteFiles(directory / "files", broker.port).write()
-        simulators = programs.add("simulators", *files.simulator_command()).start()
-        simulators.wait_for("simulated site is up")
-        yield files
 
 
 def words(command: str, site: SiteFiles, directory: Path) -> list[str]:
