@@ -33,8 +33,9 @@ def main(names: list[str]) -> int:
         if not names or name in names:
             sys.stderr.write(f"{name} …\n")
             figures |= {one.name: one for one in bench(figures)}
+            # What was measured is kept when a later one fails.
+            write_json(list(figures.values()), VAR / "bench.json")
     sys.stdout.write(table(list(figures.values())) + "\n")
-    write_json(list(figures.values()), VAR / "bench.json")
     return 0
 
 

@@ -30,6 +30,7 @@ sources = ["machines"]
 
 UNIT = """\
 [[modbus]]
+key = "meter-{unit}"
 listen = "127.0.0.1:{port}"
 unit = {unit}
 profile = "{profile}"
