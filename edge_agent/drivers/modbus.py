@@ -32,6 +32,7 @@ class ModbusMeter:
         self._profile = profile
         self._clock = clock
         self._registers = profile.registers(interval_s)
+        self._requests = profile.requests
 
     @property
     def key(self) -> str:
@@ -52,20 +53,21 @@ class ModbusMeter:
         it documents, from then on.
         """
         try:
-            cells = await self._poll(self._profile)
+            cells = await self._poll(self._requests)
         except NoSuchAddress:
-            if self._profile.requests == self._profile.gapless.requests:
+            gapless = self._profile.gapless.requests
+            if self._requests == gapless:
                 raise
-            cells = await self._poll(self._profile.gapless)
-            self._profile = self._profile.gapless
+            cells = await self._poll(gapless)
+            self._requests = gapless
         return self._sample(self._profile, cells)
 
     def _sample(self, profile: Profile, cells: Cells) -> Sample:
         return Sample(self._key, self._clock.now_ms(), profile.decode(cells))
 
-    async def _poll(self, profile: Profile) -> Cells:
+    async def _poll(self, requests: Sequence[Request]) -> Cells:
         cells: dict[tuple[int, int], int] = {}
-        for request in profile.requests:
+        for request in requests:
             async with self._line.turns.turn():
                 cells |= await self._fetch(request)
         return cells
@@ -178,7 +180,7 @@ class SunSpecMeter(ModbusMeter):
         layout = next(one for one in layouts if model.number in one.sunspec)
         model.require(layout.extent)
         placed = layout.placed(model.address)
-        cells = await self._poll(placed)
+        cells = await self._poll(placed.requests)
         model.check(cells[placed.function, address] for address in model.header)
         self._model = model
         return self._sample(placed, cells)

@@ -246,7 +246,11 @@ class ModbusLine:
     async def _connected(self, unit: int) -> Client:
         """A connection on which ``unit`` can be asked: what it owed has gone by."""
         # What has arrived by now, also a hang-up, is seen first.
-        await self._falls_silent(self._to.pause_s, self.timeout_s)
+        if self._to.pause_s:
+            await self._falls_silent(self._to.pause_s, self.timeout_s)
+        else:
+            for _ in range(2):
+                await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         client = self._client
         if client is None or not client.connected:
