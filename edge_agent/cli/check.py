@@ -5,10 +5,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import suppress
 
-import msgspec
-
 from common.clock import SystemClock
 from edge_agent.cli.arguments import add_config, add_json, add_wait
+from edge_agent.cli.document import document
 from edge_agent.cli.doubts import doubts, likely_cause, summary
 from edge_agent.cli.findings import show
 from edge_agent.cli.once import Once, Outcome
@@ -46,7 +45,7 @@ def run(arguments: Namespace) -> int:
     head = ["device", "driver", "model", "where", "every", "registers"]
     if arguments.json:
         found = [dict(zip(head, row, strict=True)) for row in rows]
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print(document(found))
         return 0
     gateway, mqtt = config.settings.gateway, config.settings.mqtt
     broker = f"{mqtt.host}:{mqtt.port}" if mqtt else "none: nothing is sent"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from common.errors import ConfigError, FrameError, InMetterError
 from edge_agent.cli import telegram_view
+from edge_agent.cli.document import document
 from edge_agent.protocols.mbus.capture import Piece, pieces
 from edge_agent.protocols.mbus.cipher import KEY_LENGTH
 from edge_agent.protocols.mbus.link import LongFrame
@@ -63,8 +64,8 @@ def run(arguments: Namespace) -> int:
         findings = [Finding(0, Telegram(0, errors=(str(error),)))]
     if arguments.json:
         shown = [telegram_view.as_json(one.telegram) for one in findings]
-        document = shown[0] if len(shown) == 1 else shown
-        print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        told = shown[0] if len(shown) == 1 else shown
+        print(document(told))
     else:
         sound = [one for one in findings if one.telegram.ci]
         for number, one in enumerate(sound):

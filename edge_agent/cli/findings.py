@@ -4,8 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-import msgspec
-
+from edge_agent.cli.document import document
 from edge_agent.cli.table import table
 from edge_agent.doctor.finding import Finding, Verdict
 
@@ -21,7 +20,7 @@ def show(findings: Sequence[Finding], *, as_json: bool) -> int:
     """Print them; 1 when one of them is bad, else 0."""
     if as_json:
         rows = [dataclasses.asdict(one) for one in findings]
-        print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        print(document(rows))
     else:
         print(_table(findings, coloured=sys.stdout.isatty()))
     return 1 if any(one.verdict is Verdict.BAD for one in findings) else 0

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from common.errors import ConfigError, InMetterError
+from edge_agent.cli.document import keep
 from edge_agent.cli.found import FoundDevice
 
 T = TypeVar("T")
@@ -110,12 +111,7 @@ class Interview:
         return line.strip()
 
     def _keep(self) -> None:
-        part = self._file.with_name(self._file.name + ".part")
-        try:
-            part.write_bytes(msgspec.json.format(msgspec.json.encode(self._draft)))
-            part.replace(self._file)
-        except OSError as error:
-            raise ConfigError(f"{self._file}: cannot be written: {error.strerror}") from error
+        keep(self._file, self._draft)
 
 
 def _yes(text: str) -> bool:

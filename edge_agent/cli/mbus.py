@@ -5,9 +5,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-import msgspec
-
 from common.errors import ConfigError, NoAnswer, Undecodable
+from edge_agent.cli.document import document
 from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus_found import Meter
 from edge_agent.drivers.mbus_link import Address
@@ -129,4 +128,4 @@ def _json(arguments: Namespace, meter: Meter, verified: bool) -> str:
         "value": arguments.value,
         "verified": verified,
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    return document(told)

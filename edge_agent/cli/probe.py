@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-import msgspec
-
 from common import logs
 from edge_agent.cli.arguments import add_json, seconds
+from edge_agent.cli.document import document
 from edge_agent.cli.table import table
 from edge_agent.drivers.modbus_line import ModbusLine
 from edge_agent.drivers.modbus_probe import (
@@ -188,7 +187,7 @@ def _json(arguments: Namespace, probes: Sequence[Probe], trouble: str) -> str:
             for probe in probes
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    return document(found)
 
 
 def _read_as_json(

@@ -3,23 +3,24 @@
 import sys
 
 
+def show(text: str) -> None:
+    """``text`` in the place of what stood in the line; nothing clears it."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
 class Progress:
     """``of`` steps, shown while stderr is a terminal."""
 
     def __init__(self, of: int) -> None:
         self._of = of
         self._done = 0
-        self._shown = sys.stderr.isatty()
 
     def step(self, what: str) -> None:
         """One more is done: ``what``."""
         self._done += 1
-        self._show(f"{self._done}/{self._of} {what}" if self._done < self._of else "")
+        show(f"{self._done}/{self._of} {what}" if self._done < self._of else "")
 
     def end(self) -> None:
         """The line is free again: for what does not come to its last step."""
-        self._show("")
-
-    def _show(self, text: str) -> None:
-        if self._shown:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        show("")

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from common.ids import check_key
 from edge_agent.cli.found import KINDS, FoundDevice, LineKind
 from edge_agent.cli.interview import Interview
 from edge_agent.cli.plan import Literal, Plan
+from edge_agent.cli.progress import show
 from edge_agent.config import ServerSettings
 from edge_agent.metering.scaling import parse_quantity, parse_weight
 from edge_agent.pulse_settings import PULSED
@@ -108,7 +108,7 @@ class Questions:
         found: list[FoundDevice] = []
 
         async def look() -> None:
-            async for device in kind.find(url, way, _show):
+            async for device in kind.find(url, way, show):
                 found.append(device)
                 self._interview.keep_found(url, found)
 
@@ -116,7 +116,7 @@ class Questions:
             asyncio.run(look())
         except Retryable as error:
             self._interview.say(f"  {error}")
-        _show("")
+        show("")
         self._interview.say(f"  {len(found) or 'no'} devices found; `inmetter-edge scan` says more")
         return found
 
@@ -206,12 +206,6 @@ class Questions:
                     f"{where}.output_name", f"{key}: what it switches", _text, "Output"
                 ),
             )
-
-
-def _show(text: str) -> None:
-    """How far a scan is, for who watches."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _text(text: str) -> str:

@@ -5,13 +5,12 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from common.clock import to_datetime
 from common.errors import ConfigError
 from common.reading import Measured
 from common.registers import Register
 from edge_agent.cli.arguments import add_config, add_json, add_wait
+from edge_agent.cli.document import document
 from edge_agent.cli.doubts import doubts, likely_cause, summary
 from edge_agent.cli.once import Once, Outcome
 from edge_agent.cli.progress import Progress
@@ -100,7 +99,7 @@ def _json(outcomes: Sequence[Outcome]) -> str:
         }
         for outcome in outcomes
     ]
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    return document(found)
 
 
 def _requests(device: Device) -> int | None:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from common.clock import SystemClock
 from common.errors import ConfigError, Unreachable
 from edge_agent.cli.arguments import WAIT_S, seconds
+from edge_agent.cli.document import document
 from edge_agent.cli.table import table
 from edge_agent.config import Config, GatewaySettings, ServerSettings, Settings, load
 from edge_agent.devices import Devices, communication_server
@@ -229,4 +229,4 @@ def _json(found: Found) -> str:
         ],
         "likely_causes": list(found.causes),
     }
-    return msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
+    return document(said)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from common.errors import ConfigError, Disconnected, InMetterError, Undecodable
+from edge_agent.cli.document import document, keep
 from edge_agent.cli.table import table
 from edge_agent.drivers.line import Line
 from edge_agent.drivers.mbus_causes import HUNG_UP
@@ -142,12 +143,7 @@ def _keep(scan: Scan, file: Path | None) -> None:
     if scan.complete:
         file.unlink(missing_ok=True)
         return
-    try:
-        part = file.with_name(f"{file.name}.part")
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(scan)))
-        part.replace(file)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
+    keep(file, scan)
 
 
 async def _run(scan: Scan, arguments: Namespace) -> None:
@@ -194,7 +190,7 @@ def _json(scan: Scan, failure: InMetterError | None) -> str:
         "meters": scan.meters,
         "troubles": scan.troubles,
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+    return document(told)
 
 
 def _text(scan: Scan) -> str:

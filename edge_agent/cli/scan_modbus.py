@@ -4,11 +4,10 @@ import asyncio
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from common import logs
 from common.errors import ConfigError, Retryable
 from edge_agent.cli.arguments import add_json, seconds
+from edge_agent.cli.document import document
 from edge_agent.cli.progress import Progress
 from edge_agent.cli.table import table
 from edge_agent.drivers.modbus_line import ModbusLine
@@ -163,7 +162,7 @@ def _settings(found: Sequence[Found]) -> list[str]:
 def _json(
     arguments: Namespace, scan: Scan, found: Sequence[Found], trouble: str, causes: Sequence[str]
 ) -> str:
-    document = {
+    told = {
         "url": arguments.url,
         "from": arguments.first if arguments.resume is None else arguments.resume,
         "to": arguments.last,
@@ -181,7 +180,7 @@ def _json(
         "notes": scan.notes,
         "causes": [cause for cause in causes if cause],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return document(told)
 
 
 def _unit(given: str) -> int:

@@ -8,10 +8,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from common.clock import SystemClock
 from common.errors import ConfigError
+from edge_agent.cli.document import document
 from edge_agent.cli.table import table
 from edge_agent.simulators.cloud_reader import CloudReader
 from edge_agent.simulators.conservation import Balance, check_site
@@ -120,4 +119,4 @@ def _or_nothing(number: object) -> str:
 
 
 def _json(balances: Sequence[Balance]) -> str:
-    return msgspec.json.format(msgspec.json.encode(balances), indent=2).decode()
+    return document(balances)

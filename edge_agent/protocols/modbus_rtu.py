@@ -7,6 +7,7 @@ frame is found by its length and its CRC.
 
 from collections.abc import Iterator
 
+from edge_agent.protocols.crc import crc16_modbus
 from edge_agent.protocols.modbus_pdu import (
     EXCEPTION,
     MAX_PDU,
@@ -20,21 +21,9 @@ MIN_FRAME_BYTES = 4
 MAX_FRAME_BYTES = 1 + MAX_PDU + 2
 
 
-def _entry(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return value
-
-
-_TABLE = tuple(_entry(value) for value in range(256))
-
-
 def crc(data: bytes) -> bytes:
     """The two bytes that end a frame."""
-    value = 0xFFFF
-    for byte in data:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
-    return value.to_bytes(2, "little")
+    return crc16_modbus(data).to_bytes(2, "little")
 
 
 def frame(unit: int, pdu: bytes) -> bytes:

@@ -15,7 +15,7 @@ from edge_agent.drivers.c11do1eth import CommunicationServer, Limits
 from edge_agent.drivers.c11do1eth_limits import Room
 from edge_agent.drivers.c11do1eth_wire import Wire
 from edge_agent.protocols.c11do1eth import Ack, Chal, Nak, NakCode, Ping, Unreadable
-from edge_agent.protocols.c11do1eth.crc import crc16_arc
+from edge_agent.protocols.crc import crc16_arc
 from tests.contract.c11do1eth_site import (
     NOW_MS,
     HandDevice,

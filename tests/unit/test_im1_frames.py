@@ -32,7 +32,7 @@ from edge_agent.protocols.c11do1eth import (
     prove,
     unreadable,
 )
-from edge_agent.protocols.c11do1eth.crc import crc16_arc
+from edge_agent.protocols.crc import crc16_arc
 
 ALPHABET = "ABCXYZabcxyz0189._-"
 DEVICES = st.text(ALPHABET, min_size=1, max_size=48)

@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import ClassVar
 
-from edge_agent.protocols.c11do1eth.crc import crc16_arc
 from edge_agent.protocols.c11do1eth.fields import (
     ARGUMENTS,
     BIT,
@@ -28,6 +27,7 @@ from edge_agent.protocols.c11do1eth.fields import (
     OptionalNumber,
     Rest,
 )
+from edge_agent.protocols.crc import crc16_arc
 
 
 class Clock(StrEnum):

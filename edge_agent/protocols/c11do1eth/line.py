@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 
-from edge_agent.protocols.c11do1eth.crc import crc16_arc
 from edge_agent.protocols.c11do1eth.fields import (
     DEVICE,
     MAX_LINE,
@@ -29,6 +28,7 @@ from edge_agent.protocols.c11do1eth.frames import (
     Unreadable,
     Welc,
 )
+from edge_agent.protocols.crc import crc16_arc
 
 FROM_DEVICE: tuple[type[Frame], ...] = (Hello, Auth, Rec, Evt, Rsp, Ping, Pong)
 FROM_SERVER: tuple[type[Frame], ...] = (Chal, Welc, Ack, Nak, Cmd, Ping, Pong)
