@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from common.clock import Clock
 from common.errors import Retryable
 from common.logs import events
+from common.messages.batch import Entry, pack
 from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES, encode
-from common.messages.uplink import Batch, Entry, Event, Hello
+from common.messages.uplink import Event, Hello
 from edge_agent.store.database import StorageError
 from edge_agent.store.journal import Journal
 
@@ -250,7 +251,7 @@ class Uplink:
         if (first, last) in self._flights:
             # After an overflow the backlog comes to what still flies live: that flight delivers it.
             return
-        payload = encode(Batch(self._journal.stream, first, last, entries))
+        payload = pack(self._journal.stream, entries)
         if len(payload) > MAX_BYTES:
             await self._give_up(first, len(payload))
             return

@@ -36,23 +36,6 @@ class Hello(Struct, frozen=True):
     v: int = VERSION
 
 
-class Entry(Struct, frozen=True, array_like=True):
-    """One journal entry: its place in the stream, and its body (one of ``Body``, still encoded)."""
-
-    seq: Seq
-    body: Raw
-
-
-class Batch(Struct, frozen=True):
-    """Entries first..last of a stream, all of them, in order."""
-
-    stream: HexId
-    first: Seq
-    last: Seq
-    entries: list[Entry]
-    v: int = VERSION
-
-
 class CatalogRegister(Struct, frozen=True):
     """A register and the number by which this stream's readings name it."""
 

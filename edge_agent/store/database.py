@@ -20,7 +20,7 @@ from common.errors import ConfigError, InMetterError, Retryable
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 GROUP = 1000
 """Writes in one transaction, at most."""
 

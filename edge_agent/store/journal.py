@@ -17,6 +17,7 @@ Invariants, each with its test in ``tests/contract/test_journal_*.py``:
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -25,7 +26,8 @@ import msgspec
 from common.clock import Clock
 from common.ids import new_stream_id
 from common.logs import events
-from common.messages.uplink import Body, Catalog, Entry
+from common.messages.batch import ClockQuality, Entry
+from common.messages.uplink import Body, Catalog
 from common.ranges import RangeSet
 from edge_agent.store.database import Damaged, Database, StorageError
 
@@ -37,15 +39,27 @@ PRUNED_AT_ONCE = 5000
 _encoder = msgspec.json.Encoder()
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When something is appended: by the wall clock and what that is worth, and by ``boot``'s
+    monotonic clock. Both times in milliseconds."""
+
+    at: int
+    boot: int
+    mono: int
+    clock: ClockQuality
+
+
 class Transaction:
     """What a write function works with. Valid until that function returns.
 
     ``urgent`` may be set to False when what is appended can wait a little for what follows it.
     """
 
-    def __init__(self, connection: sqlite3.Connection, at: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, stamp: Stamp) -> None:
         self.connection = connection
-        self.at = at
+        self.stamp = stamp
+        self.at = stamp.at
         self.entries: list[Entry] = []
         self.urgent = True
         self.catalogs: list[int] = []
@@ -53,16 +67,18 @@ class Transaction:
     def append(self, *bodies: Body) -> tuple[int, int]:
         """Append one entry for each body (at least one); returns the first and last number."""
         first = 0
+        stamp = (self.stamp.at, self.stamp.boot, self.stamp.mono, int(self.stamp.clock))
         for body in bodies:
             encoded = _encoder.encode(body)
             seq = self.connection.execute(
-                "INSERT INTO entry (at, body) VALUES (?, ?)", (self.at, encoded)
+                "INSERT INTO entry (at, boot, mono, clock, body) VALUES (?, ?, ?, ?, ?)",
+                (*stamp, encoded),
             ).lastrowid
             assert seq is not None  # noqa: S101  (an INSERT always has one)
             if isinstance(body, Catalog):
                 self.connection.execute("INSERT INTO catalog (seq) VALUES (?)", (seq,))
                 self.catalogs.append(seq)
-            self.entries.append(Entry(seq, msgspec.Raw(encoded)))
+            self.entries.append(Entry(seq, msgspec.Raw(encoded), *stamp))
             first = first or seq
         return first, self.entries[-1].seq
 
@@ -118,10 +134,10 @@ class Journal:
         ``Database.write``.
         """
         transactions: list[Transaction] = []
-        at = self._clock.now_ms()
+        stamp = self._stamp()
 
         def run(connection: sqlite3.Connection) -> T:
-            transaction = Transaction(connection, at)
+            transaction = Transaction(connection, stamp)
             transactions.append(transaction)
             return work(transaction)
 
@@ -131,6 +147,10 @@ class Journal:
                 then(result)
 
         return self._database.write(run, done)
+
+    def _stamp(self) -> Stamp:
+        mono = round(self._clock.monotonic() * 1000)
+        return Stamp(self._clock.now_ms(), self.boot, mono, ClockQuality.FREE)
 
     def append(self, *bodies: Body) -> "asyncio.Future[tuple[int, int]]":
         """Append one entry for each body; returns the first and last number. As ``write``."""
@@ -251,14 +271,15 @@ class Journal:
             found: list[Entry] = []
             total = 0
             rows = connection.execute(
-                "SELECT seq, body FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
+                "SELECT seq, body, at, boot, mono, clock FROM entry"
+                " WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
                 (first, last, entries),
             )
-            for seq, body in rows:
+            for seq, body, *stamp in rows:
                 total += len(body)
                 if found and total > size:
                     break
-                found.append(Entry(seq, msgspec.Raw(body)))
+                found.append(Entry(seq, msgspec.Raw(body), *stamp))
             return found
 
         return await self._database.write(run, lazy=True)

@@ -7,8 +7,18 @@ CREATE TABLE meta (                      -- 'stream': the journal's identity; 'b
 
 CREATE TABLE entry (                     -- append-only; AUTOINCREMENT: a number is never used twice
     seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-    at   INTEGER NOT NULL,               -- when it was appended, by the gateway's clock
+    at   INTEGER NOT NULL,               -- when it was appended, by the gateway's wall clock
+    boot INTEGER NOT NULL,               -- in which start of the agent
+    mono INTEGER NOT NULL,               -- when, in ms by the monotonic clock of that boot
+    clock INTEGER NOT NULL,              -- what the wall clock was worth: ClockQuality
     body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE lost (                      -- disjoint ranges of entries that were given up, and why
+    first  INTEGER PRIMARY KEY,
+    last   INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    at     INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE catalog (                   -- which entries are catalogs

@@ -14,9 +14,10 @@ import pymysql
 
 from common import topics
 from common.ids import new_command_id
+from common.messages.batch import unpack
 from common.messages.downlink import Ack, Command
-from common.messages.envelope import decode, encode
-from common.messages.uplink import Batch, CommandReport, Readings, decode_body
+from common.messages.envelope import encode
+from common.messages.uplink import CommandReport, decode_body
 from tests.bench.bare_edge import GATEWAY, NODELAY
 
 TABLES = (
@@ -33,11 +34,10 @@ async def ingest(
     cursor = database.cursor()
     async for message in client.messages:
         assert isinstance(message.payload, bytes)
-        batch = decode(message.payload, Batch)
+        batch = unpack(message.payload)
         rows = [
             f"({value.no},{body.at},{value.value},{value.quality},{value.raw})"
-            for entry in batch.entries
-            if isinstance(body := decode_body(entry.body), Readings)
+            for _, body in batch.readings()
             for value in body.r
         ]
         cursor.execute("INSERT IGNORE INTO reading VALUES " + ",".join(rows))
@@ -60,7 +60,7 @@ async def command(
         await client.publish(topics.down(GATEWAY, "command"), encode(order), qos=1)
         message = await anext(reports)
         assert isinstance(message.payload, bytes)
-        report = decode_body(decode(message.payload, Batch).entries[0].body)
+        report = decode_body(unpack(message.payload).others[0].body)
         assert isinstance(report, CommandReport)
         cursor.execute("UPDATE command SET state = %s WHERE id = %s", (report.state, report.id))
         database.commit()

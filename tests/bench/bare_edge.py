@@ -13,9 +13,10 @@ import aiomqtt
 import msgspec
 
 from common import topics
+from common.messages.batch import Entry, pack
 from common.messages.downlink import Ack, Command
-from common.messages.envelope import decode, encode
-from common.messages.uplink import Batch, CommandReport, Entry, Readings, Value
+from common.messages.envelope import decode
+from common.messages.uplink import CommandReport, Readings, Value
 
 GATEWAY = "bare"
 NODELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -44,8 +45,8 @@ async def poll(client: aiomqtt.Client, database: sqlite3.Connection, hertz: int,
         values = [Value(no, seq * size + no, 0, seq) for no in range(1, size + 1)]
         body = msgspec.json.encode(Readings(time.time_ns() // 1_000_000, values))
         database.execute("INSERT INTO journal VALUES (?, ?)", (seq, body))
-        batch = Batch(STREAM, seq, seq, [Entry(seq, msgspec.Raw(body))])
-        await client.publish(topics.up(GATEWAY, "journal"), encode(batch), qos=1)
+        batch = pack(STREAM, [Entry(seq, msgspec.Raw(body))])
+        await client.publish(topics.up(GATEWAY, "journal"), batch, qos=1)
 
 
 async def answer(client: aiomqtt.Client, database: sqlite3.Connection) -> None:
@@ -61,8 +62,8 @@ async def answer(client: aiomqtt.Client, database: sqlite3.Connection) -> None:
                 time.time_ns() // 1_000_000, command.id, "succeeded", command.value
             )
             body = msgspec.Raw(msgspec.json.encode(report))
-            batch = Batch(STREAM, 1, 1, [Entry(1, body)])
-            await client.publish(topics.up(GATEWAY, "journal"), encode(batch), qos=1)
+            batch = pack(STREAM, [Entry(1, body)])
+            await client.publish(topics.up(GATEWAY, "journal"), batch, qos=1)
 
 
 async def main() -> None:

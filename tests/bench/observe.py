@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from common.messages.batch import unpack
 from common.messages.downlink import Ack, Command
 from common.messages.envelope import decode
-from common.messages.uplink import Batch, CommandReport, Readings, decode_body
+from common.messages.uplink import CommandReport, decode_body
 from tests.harness.tap import Heard, Tap
 
 
@@ -14,12 +15,11 @@ def latencies_ms(journal: Iterable[Heard], acks: Iterable[Heard]) -> list[float]
     acked_s = _acked_s(acks)
     found: dict[tuple[str, int], list[float]] = {}
     for heard in journal:
-        batch = decode(heard.payload, Batch)
-        for entry in batch.entries:
-            done_s = acked_s.get((batch.stream, entry.seq))
-            body = decode_body(entry.body)
-            if done_s is not None and isinstance(body, Readings):
-                found[batch.stream, entry.seq] = [done_s * 1000 - body.at] * len(body.r)
+        batch = unpack(heard.payload)
+        for seq, body in batch.readings():
+            done_s = acked_s.get((batch.stream, seq))
+            if done_s is not None:
+                found[batch.stream, seq] = [done_s * 1000 - body.at] * len(body.r)
     return [latency for of_entry in found.values() for latency in of_entry]
 
 
@@ -30,8 +30,8 @@ def round_trips_ms(tap: Tap, gateway: str) -> list[float]:
     issued_ms = {order.id: order.issued_at for order in orders}
     found: dict[str, float] = {}
     for heard in tap.heard(gateway, "journal"):
-        batch = decode(heard.payload, Batch)
-        for entry in batch.entries:
+        batch = unpack(heard.payload)
+        for entry in batch.others:
             body = decode_body(entry.body)
             done_s = acked_s.get((batch.stream, entry.seq))
             if isinstance(body, CommandReport) and body.state == "succeeded" and done_s:

@@ -1,7 +1,7 @@
 """The real programs: edge agent, simulators and cloud, each a process of its own."""
 
 from common.messages.envelope import decode
-from common.messages.uplink import Batch
+from common.messages.batch import unpack
 from tests.bench.figures import Figure, figure, quantile
 from tests.bench.load import COMMANDS, MEASURED_S, RUNS, measure_latency
 from tests.bench.meters import write_meters
@@ -75,7 +75,7 @@ def _carry_out(cloud: CloudFiles, tap: Tap, output: int, value: int) -> None:
     before = tap.count
     order = cloud.order(output, value)
     report = f'"id":"{order}","state":"succeeded"'.encode()
-    said = decode(tap.wait_for("journal", report, after=before).payload, Batch)
+    said = unpack(tap.wait_for("journal", report, after=before).payload)
     tap.wait_for("ack", f'"first":{said.first},"last":{said.last},'.encode(), after=before)
 
 

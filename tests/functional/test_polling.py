@@ -13,7 +13,8 @@ import pytest
 
 from common.clock import SystemClock
 from common.errors import ConfigError, NoAnswer, Retryable
-from common.messages.uplink import Catalog, Entry, Event, Readings, decode_body
+from common.messages.batch import Entry
+from common.messages.uplink import Catalog, Event, Readings, decode_body
 from edge_agent.app import App, build
 from edge_agent.collector import BESIDES_S
 from edge_agent.config import load

@@ -10,9 +10,10 @@ import aiomqtt
 import msgspec
 
 from common import topics
+from common.messages.batch import Batch, unpack
 from common.messages.downlink import Ack, Command, Rejection, Resume
 from common.messages.envelope import decode, encode
-from common.messages.uplink import Batch, Body, Hello, Status, decode_body
+from common.messages.uplink import Body, Hello, Status, decode_body
 from common.ranges import RangeSet
 
 
@@ -89,21 +90,21 @@ class TinyCloud:
                 if self.answers_hello:
                     await self.resume()
             elif leaf == "journal":
-                await self._take(decode(message.payload, Batch))
+                await self._take(unpack(message.payload))
             else:
                 self.statuses.append(decode(message.payload, Status))
             self._news.set()
 
     async def _take(self, batch: Batch) -> None:
-        assert [entry.seq for entry in batch.entries] == list(range(batch.first, batch.last + 1))
+        entries = batch.bodies()
+        lost = [seq for one in batch.lost for seq in range(one.first, one.last + 1)]
+        assert sorted([*entries, *lost]) == list(range(batch.first, batch.last + 1))
         self.batches.append((batch.first, batch.last))
         stored = self.stored[batch.stream]
-        for entry in batch.entries:
-            body = bytes(entry.body)
-            assert stored.setdefault(entry.seq, body) == body, "an entry has changed"
-        rejected = [
-            Rejection(e.seq, self.reject[e.seq]) for e in batch.entries if e.seq in self.reject
-        ]
+        for seq, raw in entries.items():
+            body = bytes(raw)
+            assert stored.setdefault(seq, body) == body, "an entry has changed"
+        rejected = [Rejection(seq, self.reject[seq]) for seq in entries if seq in self.reject]
         ack = Ack(batch.stream, batch.first, batch.last, rejected)
         if self.lose:
             self.lose -= 1

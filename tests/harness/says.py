@@ -5,13 +5,12 @@ import msgspec
 from cloud.services.ingest import Received
 from common import topics
 from common.messages.envelope import encode
+from common.messages.batch import Entry, pack
 from common.messages.uplink import (
-    Batch,
     Body,
     Catalog,
     CatalogDevice,
     CatalogRegister,
-    Entry,
     Hello,
     Readings,
     Value,
@@ -28,6 +27,13 @@ ROOF = Register(
 )
 POWER_NO, VOLUME_NO, ROOF_NO = 1, 2, 3
 """The numbers of POWER, VOLUME and ROOF in ``catalog()``."""
+
+
+class _Header(msgspec.Struct):
+    stream: str
+    first: int
+    last: int
+    v: int = VERSION
 
 
 class Gateway:
@@ -71,8 +77,9 @@ class Gateway:
             Entry(first + n, b if isinstance(b, msgspec.Raw) else msgspec.Raw(encode(b)))
             for n, b in enumerate(bodies)
         ]
-        message = Batch(self.stream, first, first + len(bodies) - 1, entries)
-        return self.received("journal", encode(message))
+        if not entries:
+            return self.received("journal", encode(_Header(self.stream, first, first - 1)))
+        return self.received("journal", pack(self.stream, entries))
 
 
 def catalog(*registers: CatalogRegister, at: int = NOW) -> Catalog:

@@ -2,19 +2,19 @@
 
 import secrets
 import time
+from dataclasses import dataclass
 
 import msgspec
 
 from common import topics
+from common.messages.batch import Entry, pack
 from common.messages.downlink import Ack, Command, Resume
 from common.messages.envelope import decode, encode
 from common.messages.uplink import (
-    Batch,
     Body,
     Catalog,
     CatalogDevice,
     CatalogRegister,
-    Entry,
     Hello,
     Readings,
     Value,
@@ -37,6 +37,15 @@ REGISTERS = {
 def now_ms() -> int:
     """Of the computer's clock."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A batch: entries first..last."""
+
+    first: int
+    last: int
+    payload: bytes
 
 
 class PlayedGateway:
@@ -67,7 +76,7 @@ class PlayedGateway:
 
         eventually(answered, 30, "an answer to hello")
 
-    def batch(self, *bodies: Body) -> Batch:
+    def batch(self, *bodies: Body) -> Said:
         """The next entries of the stream."""
         first = self.next_seq
         self.next_seq += len(bodies)
@@ -75,15 +84,15 @@ class PlayedGateway:
             Entry(seq, msgspec.Raw(msgspec.json.encode(body)))
             for seq, body in enumerate(bodies, first)
         ]
-        return Batch(self.stream, first, self.next_seq - 1, entries)
+        return Said(first, self.next_seq - 1, pack(self.stream, entries))
 
     def power(self, watts: int, at_ms: int | None = None) -> Readings:
         """One reading of the power, of now or of ``at_ms``."""
         return Readings(now_ms() if at_ms is None else at_ms, [Value(POWER, watts)])
 
-    def send(self, batch: Batch, times: int = 1) -> None:
+    def send(self, batch: Said, times: int = 1) -> None:
         """Publish the batch, as often as is said, as fast as the broker takes it."""
-        self._tap.say_often(topics.up(self.key, "journal"), encode(batch), times)
+        self._tap.say_often(topics.up(self.key, "journal"), batch.payload, times)
 
     def deliver(self, *bodies: Body) -> Ack:
         """Send as one batch, and wait for its ack."""
@@ -91,7 +100,7 @@ class PlayedGateway:
         self.send(batch)
         return self.wait_for_ack(batch)
 
-    def wait_for_ack(self, batch: Batch) -> Ack:
+    def wait_for_ack(self, batch: Said) -> Ack:
         """The ack for exactly this batch; raises AssertionError when none comes."""
         wanted = (self.stream, batch.first, batch.last)
 
