@@ -55,7 +55,8 @@ class Uplink:
     """Publishes hello and batches with ``publish(leaf, payload)``, which raises Unreachable.
 
     ``connected`` is to be called on every connect, ``on_ack`` and ``on_resume`` for those messages.
-    ``hello`` makes the message to begin with. ``state`` says in words how things are.
+    ``hello`` makes the message to begin with. ``prepare`` gives entries as they are to be sent,
+    always the same ones. ``state`` says in words how things are.
     """
 
     def __init__(
@@ -65,9 +66,12 @@ class Uplink:
         hello: Callable[[], Hello],
         clock: Clock,
         pace: Pace | None = None,
+        *,
+        prepare: Callable[[list[Entry]], list[Entry]] = list,
     ) -> None:
         self._journal = journal
         self._publish = publish
+        self._prepare = prepare
         self._hello = hello
         self._clock = clock
         self._pace = pace or Pace()
@@ -254,7 +258,7 @@ class Uplink:
         if len(bytes(entries[0].body)) > ENTRY_BYTES:
             await self._give_up(first, len(bytes(entries[0].body)))
             return
-        payload = pack(self._journal.stream, entries)
+        payload = pack(self._journal.stream, self._prepare(entries))
         wait_s = self._pace.answer_s
         flight = self._flights[first, last] = _Flight(self._clock.monotonic())
         try:
