@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from common import topics
 from common.clock import Clock
 from common.logs import events
+from common.messages.downlink import Configuration, Resume
 from common.messages.uplink import Event, Hello
 from common.mqtt import MqttSession, MqttSettings, Will
 from edge_agent.collector import Collector, timetables
@@ -63,6 +65,8 @@ class App:
         self.mqtt: MqttSession | None = None
         self.health: Health | None = None
         self.uplink: Uplink | None = None
+        self.cloud_heard = asyncio.Event()
+        self.on_config: Callable[[Configuration], None] = lambda _: None
         self._clock = clock
         self._damaged = asyncio.Event()
         database.on_damage = self._damaged.set
@@ -72,7 +76,14 @@ class App:
         self._add_parts()
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Run all parts until ``stop`` is set or cancelled; then everything is closed.
+        """As ``serve``; then everything is closed."""
+        try:
+            await self.serve(stop)
+        finally:
+            await self.close()
+
+    async def serve(self, stop: asyncio.Event | None = None) -> None:
+        """Run all parts until ``stop`` is set, or cancelled: then without a goodbye.
 
         Raises Damaged when the data file is found damaged: started anew, it is set aside.
         """
@@ -96,7 +107,6 @@ class App:
                 task.cancel()
             # A part that does not obey must not keep the process from ending and starting anew.
             await asyncio.wait({running, stopping, damage}, timeout=STOP_S)
-            await self.close()
 
     @property
     def restarts(self) -> int:
@@ -122,6 +132,13 @@ class App:
             uplink.connected()
             health.changed()
 
+        async def on_resume(resume: Resume) -> None:
+            await uplink.on_resume(resume)
+            self.cloud_heard.set()
+
+        def on_config(message: Configuration) -> None:
+            self.on_config(message)
+
         uplink = self.uplink = Uplink(self.journal, publish, self._hello, self._clock, pace)
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
@@ -130,8 +147,9 @@ class App:
         downlink = Downlink(
             gateway,
             on_ack=uplink.on_ack,
-            on_resume=uplink.on_resume,
+            on_resume=on_resume,
             on_command=self.commands.receive,
+            on_config=on_config,
         )
         status = topics.up(gateway, "status")
         mqtt = self.mqtt = MqttSession(
