@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from common import topics
 from common.clock import Clock
 from common.logs import events
-from common.messages.downlink import Resume
+from common.messages.downlink import Configuration, Resume
 from common.messages.uplink import Event, Hello
 from common.mqtt import MqttSession, MqttSettings, Will
 from edge_agent.collector import Collector, timetables
@@ -56,7 +57,7 @@ class App:
         machine: str = "",
     ) -> None:
         self.config = config
-        self._machine = machine
+        self.machine = machine
         self.database = database
         self.journal = journal
         self.devices = devices
@@ -70,6 +71,8 @@ class App:
         self.mqtt: MqttSession | None = None
         self.health: Health | None = None
         self.uplink: Uplink | None = None
+        self.cloud_heard = asyncio.Event()
+        self.on_config: Callable[[Configuration], None] = lambda _: None
         self._clock = clock
         self.timekeeper = timekeeper
         self._greeted_s = clock.monotonic()
@@ -81,7 +84,14 @@ class App:
         self._add_parts()
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Run all parts until ``stop`` is set or cancelled; then everything is closed.
+        """As ``serve``; then everything is closed."""
+        try:
+            await self.serve(stop)
+        finally:
+            await self.close()
+
+    async def serve(self, stop: asyncio.Event | None = None) -> None:
+        """Run all parts until ``stop`` is set, or cancelled: then without a goodbye.
 
         Raises Damaged when the data file is found damaged: started anew, it is set aside.
         """
@@ -105,7 +115,6 @@ class App:
                 task.cancel()
             # A part that does not obey must not keep the process from ending and starting anew.
             await asyncio.wait({running, stopping, damage}, timeout=STOP_S)
-            await self.close()
 
     @property
     def restarts(self) -> int:
@@ -135,6 +144,10 @@ class App:
             waited_s = self._clock.monotonic() - self._greeted_s
             if await self.timekeeper.hear(resume.at, waited_s):
                 await uplink.on_resume(resume)
+                self.cloud_heard.set()
+
+        def on_config(message: Configuration) -> None:
+            self.on_config(message)
 
         uplink = self.uplink = Uplink(
             self.journal,
@@ -143,7 +156,7 @@ class App:
             self._clock,
             pace,
             prepare=self.timekeeper.fixes.prepare,
-            machine=self._machine,
+            machine=self.machine,
         )
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
@@ -154,12 +167,13 @@ class App:
             on_ack=uplink.on_ack,
             on_resume=on_resume,
             on_command=self.commands.receive,
+            on_config=on_config,
         )
         status = topics.up(gateway, "status")
         mqtt = self.mqtt = MqttSession(
             settings,
             # With the computer's name in it, a copy of this gateway does not throw it out.
-            "-".join(filter(None, ("inmetter", gateway, self._machine))),
+            "-".join(filter(None, ("inmetter", gateway, self.machine))),
             clock=self._clock,
             subscriptions=[topics.down(gateway, leaf) for leaf in topics.DOWN],
             on_message=downlink.receive,
@@ -183,7 +197,7 @@ class App:
             timezone=gateway.timezone,
             agent=f"inmetter {_version()}",
             clock=self._clock.quality,
-            machine=self._machine,
+            machine=self.machine,
         )
 
     def _add_parts(self) -> None:

@@ -253,6 +253,22 @@ rule = _table(
     Column("changed_at", Millis, nullable=False),
 )
 
+configuration = _table(
+    "configuration",  # each version ever wanted of a gateway; also the outbox: what has a send_at
+    Column("gateway_id", ForeignKey("gateway.id"), primary_key=True),
+    Column("version", BigInt, primary_key=True, autoincrement=False),
+    Column("toml", LongText, nullable=False),
+    Column("set_by", String(200), nullable=False),
+    Column("reason", String(2000), nullable=False, default=""),
+    Column("set_at", Millis, nullable=False),
+    Column("state", Key(16), nullable=False),
+    Column("detail", String(2000), nullable=False, default=""),
+    Column("state_at", Millis, nullable=False),
+    Column("send_at", Millis),
+    Column("sent_at", Millis),
+    Index(None, "send_at"),
+)
+
 account = _table(
     "account",
     Column("id", Id, primary_key=True),

@@ -1,11 +1,14 @@
-"""What a gateway is told: acks, resume, commands. Normative: docs/protocol.md."""
+"""What a gateway is told: acks, resume, commands, configuration. Normative: docs/protocol.md."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from common.messages.envelope import VERSION
-from common.messages.uplink import HexId, Millis, Seq, Text, Word
+from common.messages.uplink import HexId, Millis, Seq, Text, Version, Word
+
+MAX_TOML_BYTES = 500_000
+"""A configuration's text in UTF-8: as JSON at most twice as much, which a message can carry."""
 
 
 class Rejection(Struct, frozen=True, array_like=True):
@@ -55,4 +58,12 @@ class Command(Struct, frozen=True):
     value: Annotated[int, Meta(ge=0, le=1)]
     issued_at: Millis
     expires_at: Millis
+    v: int = VERSION
+
+
+class Configuration(Struct, frozen=True):
+    """Run by this configuration: the text of the gateway's own file, TOML. Versions grow."""
+
+    version: Version
+    toml: Annotated[str, Meta(max_length=MAX_TOML_BYTES)]
     v: int = VERSION

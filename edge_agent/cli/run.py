@@ -8,8 +8,7 @@ from pathlib import Path
 from common import logs
 from common.clock import SystemClock
 from common.logs import events
-from edge_agent.app import build
-from edge_agent.config import Config, load
+from edge_agent.agent import open_agent
 from edge_agent.kernel import this_kernel
 
 
@@ -22,17 +21,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean stop. Raises InMetterError."""
     logs.configure(arguments.log_level)
-    asyncio.run(_run(load(arguments.config)))
+    asyncio.run(_run(arguments.config))
     return 0
 
 
-async def _run(config: Config) -> None:
-    app = await build(config, SystemClock(), kernel=this_kernel())
+async def _run(path: Path) -> None:
+    agent = await open_agent(path, SystemClock(), kernel=this_kernel())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = config.settings.gateway
-    events.info("gateway %s: %d devices", gateway.id, len(app.devices.all))
-    await app.run(stop)
-    events.info("gateway %s: stopped", gateway.id)
+    config = agent.app.config
+    gateway, devices = config.settings.gateway.id, len(agent.app.devices.all)
+    events.info("gateway %s: %s, %d devices", gateway, config.name, devices)
+    await agent.run(stop)
+    events.info("gateway %s: stopped", gateway)
