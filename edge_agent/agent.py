@@ -149,10 +149,10 @@ class Agent:
         if not changes:
             await self._accept(one, "it says what ran already")
             return None
-        if not await self._keep(msgspec.structs.replace(self.kept, candidate=one)):
-            # The cloud sends it again; until then it has not come.
-            self.kept = msgspec.structs.replace(self.kept, candidate=None)
-            return None
+        kept = msgspec.structs.replace(self.kept, candidate=one)
+        if not await self._save(kept):
+            return None  # as if it had not come: the cloud sends it again
+        self.kept = kept
         self._before, self._changes = present, "; ".join(changes)
         self._answered = {one.key for one in self.app.states.all() if one.state == OK}
         await self._say(pushed.on_trial(self._clock, one.version, self._changes))
@@ -189,10 +189,13 @@ class Agent:
             if device.key in self._answered and device.state != OK:
                 yield _silence(device)
 
-    async def _keep(self, kept: Kept) -> bool:
-        """From now on; False when it is not over a restart, since the disk does not take it."""
+    async def _keep(self, kept: Kept) -> None:
+        """From now on; and over a restart, if the disk takes it."""
         self.kept = kept
         self._report()
+        await self._save(kept)
+
+    async def _save(self, kept: Kept) -> bool:
         try:
             await asyncio.to_thread(pushed.save_kept, self.app.config, kept)
         except OSError as error:
@@ -201,7 +204,7 @@ class Agent:
         return True
 
     async def _say(self, event: Event) -> None:
-        events.warning("%s", event.text)
+        (events.info if event.severity == "info" else events.warning)("%s", event.text)
         try:
             await self.app.journal.append(event)
         except Damaged:

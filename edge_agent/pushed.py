@@ -194,7 +194,7 @@ def load_kept(config: Config) -> Kept:
     except FileNotFoundError:
         return Kept()
     except (OSError, msgspec.MsgspecError) as error:
-        events.error("%s: cannot be read, the gateway's own file runs: %s", path, error)
+        events.error("%s: cannot be read; the gateway's own file is taken: %s", path, error)
         return Kept()
 
 
