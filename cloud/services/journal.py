@@ -36,12 +36,22 @@ class StreamMemory:
     catalog while no hello had said what the gateway holds.
     ``numbers`` are those as of the catalog at ``catalog_seq``. Another worker may take a catalog
     meanwhile, and a database that is restored may give the row's id to another stream.
+    ``committed`` is how many entries were: a ledger that has fewer is one of a backup.
     """
 
     stream: str
     catalog_seq: int
     numbers: dict[int, Numbered]
+    committed: int
     asked: frozenset[int] = frozenset()
+
+    def may_be_of(self, row: StreamRow) -> bool:
+        """Whether ``row`` is the same stream at the same time or later, and not an older copy."""
+        return (
+            self.stream == row.stream
+            and self.catalog_seq <= row.catalog_seq
+            and self.committed <= row.committed.count()
+        )
 
 
 class StreamBook:
@@ -55,7 +65,7 @@ class StreamBook:
         self.gateway = gateway
         self.committed = row.committed.copy()
         self.catalog_seq = row.catalog_seq
-        if memory and (memory.stream != row.stream or memory.catalog_seq > row.catalog_seq):
+        if memory and not memory.may_be_of(row):
             memory = None
         self.is_new_here = memory is None
         current = memory is not None and memory.catalog_seq == row.catalog_seq
@@ -73,7 +83,8 @@ class StreamBook:
     def remembered(self) -> StreamMemory:
         """What to remember when the transaction is committed."""
         asked = self._asked | self._asked_now if len(self._asked) < MAX_ASKED else frozenset()
-        return StreamMemory(self.row.stream, self.catalog_seq, self.numbers, asked)
+        committed = self.committed.count()
+        return StreamMemory(self.row.stream, self.catalog_seq, self.numbers, committed, asked)
 
     def may_ask_for_catalog_of(self, batch: BatchParcel) -> bool:
         """Whether a catalog that ``batch`` lacks may still come.

@@ -54,7 +54,8 @@ class Store:
     Every method raises StorageAway (Retryable) when the database is away, locked or deadlocked, and
     Unstorable (Permanent) when it refuses a value. ``generation`` grows with every connection
     made: what a process remembers of the database's content holds for one generation only,
-    since a database that was restored meanwhile comes with new connections.
+    since a database that was restored meanwhile mostly comes with new connections. Where it does
+    not, its ledger has fewer entries than ``Ingest`` remembers.
     """
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import bare, c11, drain, edge, mbus, polling, real, requests
+from tests.bench import bare, c11, drain, edge, journal, mbus, polling, real, requests, sync
 from tests.bench.figures import Figure, table, write_json
 from tests.bench.servers import VAR
 
@@ -12,6 +12,7 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "bare.command": lambda _: bare.command(),
     "bare.process": lambda _: bare.process(),
     "bare.drain": lambda _: bare.drain(),
+    "journal": lambda _: journal.appending(),
     "edge": edge.footprint,
     "polling": lambda peers: [*polling.footprint(peers), *polling.jitter(peers)],
     "c11.connected": c11.connected,
@@ -22,6 +23,7 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "command": real.command,
     "drain": drain.seconds,
     "drain.live": drain.live,
+    "sync": lambda _: sync.syncing(),
 }
 """In this order; each gets the figures that were made before it, as peers."""
 

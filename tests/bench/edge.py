@@ -25,7 +25,7 @@ def footprint(peers: dict[str, Figure]) -> list[Figure]:
             simulator.wait_for("site is up")
             begun_ms = time.time() * 1000
             edge = on.programs.add("edge", *site.edge_command()).start()
-            _let_run(IDLE_S)
+            let_run(IDLE_S)
             rss.append(rss_mb(edge.pid))
             entries = read_journal(site.journal).entries.values()
             first_ms = min(body.at for body in entries if isinstance(body, Readings))
@@ -45,6 +45,7 @@ def rss_mb(pid: int | str, field: str = "VmRSS") -> float:
     return int(kibibytes) * 1024 / 1e6
 
 
-def _let_run(seconds: float) -> None:
+def let_run(seconds: float) -> None:
+    """Wait while programs do what is measured."""
     end = time.monotonic() + seconds
     eventually(lambda: time.monotonic() > end, seconds + 5)

@@ -201,7 +201,7 @@ def footprint(_: dict[str, Figure]) -> list[Figure]:
         site = write_field(on, buses, interval_s=60, modules=300)
         agent, bare = _start(on, site, buses, interval_s=60)
         before = cpu_s(agent), cpu_s(bare)
-        _let_run(MEASURED_S)
+        let_run(MEASURED_S)
         after = cpu_s(agent), cpu_s(bare)
         memory = rss_mb(agent), rss_mb(bare)
         _check_complete(site, 1000)
@@ -229,7 +229,7 @@ def jitter(_: dict[str, Figure]) -> list[Figure]:
         offsets_s = _offsets_s(site)
         _start(on, site, buses, interval_s=20)
         begun_ms = round(time.time() * 1000)
-        _let_run(MEASURED_S)
+        let_run(MEASURED_S)
         found = list(late_ms(site, offsets_s, 20, begun_ms))
         on.programs["bare"].stop()
         bare = json.loads(on.programs["bare"].log_text().splitlines()[-1])
@@ -286,7 +286,7 @@ def _start(on: Stage, site: SiteFiles, buses: Sequence[Bus], interval_s: float) 
     python = site.edge_command()[0]
     agent = on.programs.add("edge", *site.edge_command()).start()
     bare = on.programs.add("bare", python, *program).start()
-    _let_run(SETTLED_S)
+    let_run(SETTLED_S)
     return agent.pid, bare.pid
 
 
@@ -326,6 +326,6 @@ def _check_complete(site: SiteFiles, devices: int) -> None:
         raise RuntimeError(f"{len(heard)} of {devices} devices were read within a minute")
 
 
-def _let_run(seconds: float) -> None:
+def let_run(seconds: float) -> None:
     end = time.monotonic() + seconds
     eventually(lambda: time.monotonic() > end, seconds + 5)

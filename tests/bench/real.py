@@ -19,7 +19,7 @@ def latency(peers: dict[str, Figure]) -> list[Figure]:
     for _ in range(RUNS):
         with stage() as on:
             start_cloud(on, "ingest")
-            _start_site(on, write_meters(on.directory / "site", on.broker.port))
+            start_site(on, write_meters(on.directory / "site", on.broker.port))
             found = measure_latency(on.broker.port, GATEWAY, MEASURED_S)
         p50.append(quantile(found, 0.5))
         p99.append(quantile(found, 0.99))
@@ -40,7 +40,7 @@ def command(peers: dict[str, Figure]) -> list[Figure]:
         with stage() as on:
             cloud = start_cloud(on, "all")
             cloud.wait_until_ready()
-            _start_site(on, SiteFiles(on.directory / "site", on.broker.port).write())
+            start_site(on, SiteFiles(on.directory / "site", on.broker.port).write())
             output = cloud.output_id(GATEWAY, *ROOF)
             on.programs["edge"].wait_for(f"device {ROOF[0]}: session")
             with Tap(on.broker.port) as tap:
@@ -66,7 +66,8 @@ def start_cloud(on: Stage, role: str) -> CloudFiles:
     return cloud
 
 
-def _start_site(on: Stage, site: SiteFiles) -> None:
+def start_site(on: Stage, site: SiteFiles) -> None:
+    """Its simulators, and when they are up its agent."""
     simulators = on.programs.add("simulators", *site.simulator_command()).start()
     simulators.wait_for("simulated site is up")
     on.programs.add("edge", *site.edge_command()).start()

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pymysql
 import pytest
 
 from cloud.storage.engine import StorageAway, Unstorable
 from cloud.storage.events import EventRow
+from cloud.storage.migrations import migrate
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.errors import ConfigError, Permanent, Retryable
 from common.ranges import RangeSet
+from tests.harness.mariadb import MariaDb
 from tests.harness.ports import free_port
 from tests.harness.tables import rows_of
 
@@ -156,3 +159,22 @@ def test_readings_keep_the_whole_range_of_64_bits(store: Store) -> None:
         (1, NOW, 2**63 - 1),
         (2, NOW, None),
     ]
+
+
+def test_a_database_that_is_dropped_and_made_again_is_found_again(mariadb: MariaDb) -> None:
+    """As in a restore, by connections that were open before."""
+    url = mariadb.create_database("dropped")
+    migrate(url)
+    store = Store(url)
+    with store.begin() as uow:
+        add_gateway(uow)
+    with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root") as server:
+        server.cursor().execute("DROP DATABASE dropped")
+    with pytest.raises(Retryable), store.begin() as uow:
+        add_gateway(uow)
+    mariadb.create_database("dropped")
+    migrate(url)
+    with store.begin() as uow:
+        assert uow.gateways.ids(["gw"]) == {}
+        add_gateway(uow)
+    store.close()

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from cloud.services.ingest import Ingest, Outcome, ingest
+from cloud.services.metrics import duplicates
 from cloud.storage.unit_of_work import Store
 from common.errors import Retryable
 from common.messages.downlink import Ack, Rejection, Resume
@@ -92,7 +93,9 @@ def test_an_overlapping_batch_adds_only_what_is_new(greeted: Store) -> None:
     gateway = Gateway()
     ingest(greeted, [gateway.batch(3, power(BASE + 3, 3))], NOW)
     bodies = (power(BASE + 2, 2), power(BASE + 33, 33), power(BASE + 4, 4))
+    before = duplicates.value
     assert acks(ingest(greeted, [gateway.batch(2, *bodies)], NOW)) == [Ack(STREAM, 2, 4)]
+    assert duplicates.value == before + 1
     assert rows_of(greeted, "SELECT value FROM reading ORDER BY value") == [(2,), (3,), (4,)]
 
 
@@ -158,6 +161,20 @@ def test_a_worker_that_meets_a_stream_with_gaps_asks_for_them_once(greeted: Stor
     assert resumes(Ingest(greeted).take([gateway.batch(2)], NOW)) == []
     worker.take([gateway.batch(n, power(BASE, 1)) for n in (2, 3, 4, 6)], NOW)
     assert resumes(Ingest(greeted).take([gateway.batch(8, power(BASE, 1))], NOW)) == []
+
+
+def test_a_worker_whose_ledger_was_set_back_asks_for_what_it_had(greeted: Store) -> None:
+    """As after a restore of which its connections noticed nothing."""
+    gateway, worker = Gateway(), Ingest(greeted)
+    for seq in (2, 3, 4):
+        worker.take([gateway.batch(seq, power(BASE + seq, seq))], NOW)
+    with greeted._engine.begin() as connection:
+        connection.execute(text("UPDATE ledger SET `last` = 2 WHERE first = 1"))
+        connection.execute(text("DELETE FROM reading"))
+    told = worker.take([gateway.batch(5, power(BASE + 5, 5))], NOW)
+    assert resumes(told) == [Resume(STREAM, [(1, 2), (5, 5)])]
+    worker.take([gateway.batch(seq, power(BASE + seq, seq)) for seq in (3, 4)], NOW)
+    assert rows_of(greeted, "SELECT value FROM reading ORDER BY value") == [(3,), (4,), (5,)]
 
 
 def test_a_stranger_is_kept_out_where_gateways_are_not_registered_by_themselves(

@@ -58,6 +58,12 @@ def read_journal(path: Path) -> JournalBook:
     return book
 
 
+def read_settled(path: Path) -> RangeSet:
+    """What the gateway holds to be dealt with by the cloud."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+        return RangeSet(file.execute("SELECT first, last FROM settled"))
+
+
 class CloudBook:
     """Looks into the cloud's database, beside the cloud's own code."""
 

@@ -87,6 +87,22 @@ class MariaDb:
             connection.cursor().execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
         return f"mysql+pymysql://root@127.0.0.1:{self.port}/{name}"
 
+    def dump(self, name: str) -> bytes:
+        """What a backup of the database is, at this moment."""
+        return self._client("mariadb-dump", "--single-transaction", name)
+
+    def restore(self, name: str, dump: bytes) -> None:
+        """A new database with what was dumped."""
+        self.create_database(name)
+        self._client("mariadb", name, text=dump)
+
+    def _client(self, program: str, *arguments: str, text: bytes = b"") -> bytes:
+        server = ["--no-defaults", "--host=127.0.0.1", f"--port={self.port}", "--user=root"]
+        command = [find_program(program), *server, *arguments]
+        done = subprocess.run(command, input=text, capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0, f"{program}: {done.stderr.decode()}"
+        return done.stdout
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
