@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from common.clock import Clock
 from common.errors import Retryable
 from common.logs import events
-from common.messages.batch import Entry, pack
+from common.messages.batch import ENTRY_BYTES, Entry, pack
 from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES, encode
 from common.messages.uplink import Event, Hello
@@ -251,10 +251,10 @@ class Uplink:
         if (first, last) in self._flights:
             # After an overflow the backlog comes to what still flies live: that flight delivers it.
             return
-        payload = pack(self._journal.stream, entries)
-        if len(payload) > MAX_BYTES:
-            await self._give_up(first, len(payload))
+        if len(bytes(entries[0].body)) > ENTRY_BYTES:
+            await self._give_up(first, len(bytes(entries[0].body)))
             return
+        payload = pack(self._journal.stream, entries)
         wait_s = self._pace.answer_s
         flight = self._flights[first, last] = _Flight(self._clock.monotonic())
         try:
@@ -271,7 +271,7 @@ class Uplink:
 
     async def _give_up(self, seq: int, size: int) -> None:
         """An entry that no message can carry. It stays in the file; an event says so, once."""
-        reason = f"entry {seq} makes a message of {size} bytes; at most {MAX_BYTES} are allowed"
+        reason = f"entry {seq} has {size} bytes; at most {ENTRY_BYTES} are allowed"
         before = self._journal.rejected
         await self._journal.settle(self._journal.stream, seq, seq, [(seq, reason)])
         if self._journal.rejected > before:

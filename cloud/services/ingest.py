@@ -101,9 +101,10 @@ class Ingest:
             return Outcome()
         if not isinstance(parcel, BatchParcel):
             return self._store_all([BadParcel(parcel.source, reason)], now_ms)
-        if len(parcel.entries) == 1:
+        apart = split(parcel)
+        if len(apart) == 1:
             return self._commit([rejecting(parcel, reason)], now_ms)
-        parts = sum((self._store_all([one], now_ms) for one in split(parcel)), Outcome())
+        parts = sum((self._store_all([one], now_ms) for one in apart), Outcome())
         # Taken again as a whole, all of it is a duplicate, and gets one ack that names it.
         whole = self._commit([parcel], now_ms)
         return whole + Outcome(issued=parts.issued, wake=parts.wake)
@@ -128,7 +129,7 @@ class Ingest:
             self._generation = uow.generation
         presence = Presence(uow, now_ms, self._gateways, register=self._register_gateways)
         known, strangers = presence.admit(parcels)
-        group = _Group(JournalWriter(uow, now_ms))
+        group = _Group(JournalWriter(uow, now_ms), now_ms)
         for bad in strangers:
             group.quarantined += 1
             events.warning("%s: quarantined: %s", bad.source.topic[:300], bad.reason)
@@ -187,8 +188,9 @@ class Ingest:
 class _Group:
     """What one transaction leaves behind. Begun anew when the transaction is tried again."""
 
-    def __init__(self, writer: JournalWriter) -> None:
+    def __init__(self, writer: JournalWriter, now_ms: int) -> None:
         self.writer = writer
+        self._now_ms = now_ms
         self.publications: list[Publication] = []
         self.issued: list[str] = []
         self.books: list[StreamBook] = []
@@ -221,7 +223,7 @@ class _Group:
         """Tell the gateway once what is committed."""
         if (gateway, stream) not in self._resumed:
             self._resumed.add((gateway, stream))
-            message = Resume(stream, list(committed))
+            message = Resume(stream, list(committed), self._now_ms)
             self.publications.append(Publication(topics.down(gateway, "resume"), encode(message)))
 
 

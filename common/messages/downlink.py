@@ -29,10 +29,14 @@ class Ack(Struct, frozen=True):
 
 
 class Resume(Struct, frozen=True):
-    """The answer to hello: exactly these ranges of the stream are dealt with; send all else."""
+    """The answer to hello: exactly these ranges of the stream are dealt with; send all else.
+
+    ``at``: the cloud's time when it said so, 0 when it does not say.
+    """
 
     stream: HexId
     committed: list[tuple[int, int]]
+    at: Millis = 0
     v: int = VERSION
 
 

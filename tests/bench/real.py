@@ -1,6 +1,5 @@
 """The real programs: edge agent, simulators and cloud, each a process of its own."""
 
-from common.messages.envelope import decode
 from common.messages.batch import unpack
 from tests.bench.figures import Figure, figure, quantile
 from tests.bench.load import COMMANDS, MEASURED_S, RUNS, measure_latency

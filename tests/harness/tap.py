@@ -11,11 +11,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common import topics
+from common.messages.envelope import inflate
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message, and when it came (seconds since the epoch)."""
+    """A message, inflated, and when it came (seconds since the epoch)."""
 
     topic: str
     payload: bytes
@@ -66,7 +67,7 @@ class Tap:
         client.subscribe(self._pattern, qos=1)
 
     def _hear(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        heard = Heard(message.topic, bytes(message.payload), time.time())
+        heard = Heard(message.topic, inflate(bytes(message.payload)), time.time())
         with self._grew:
             self._heard.append(heard)
             self._grew.notify_all()
