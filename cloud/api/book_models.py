@@ -1,8 +1,18 @@
 """What the routes about the books answer: ledger, rejections, quarantine, completeness."""
 
-from pydantic import ConfigDict, Field
+import base64
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from cloud.api.models import Model, Time
+
+
+def _encoded(value: object) -> object:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+Encoded = Annotated[str, BeforeValidator(_encoded)]
 
 EXAMPLE_STREAM = "0f5c2d6c1a9b4e0e8f7a6b5c4d3e2f10"
 
@@ -110,7 +120,7 @@ class QuarantinedMessage(Model):
     topic: str
     reason: str
     size: int = Field(description="Its whole length in bytes")
-    payload: str = Field(description="Base64 of its first 65,536 bytes, as they came")
+    payload: Encoded = Field(description="Base64 of its first 65,536 bytes, as they came")
     text: str | None = Field(description="The same inflated and as text, where it is that")
     received_at: Time
 

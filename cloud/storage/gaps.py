@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from cloud.storage.tables import event, gap, gateway, ledger, stream
+from cloud.storage.tables import event, gap, ledger, stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,3 @@ class Gaps:
         """The next number for an event of the cloud's own about a stream: below 0."""
         query = select(func.min(event.c.seq)).where(event.c.stream_id == stream_id)
         return min(self._connection.scalar(query) or 0, 0) - 1
-
-    def gateway_key(self, gateway_id: int) -> str:
-        """The key of a gateway that exists."""
-        key = self._connection.scalar(select(gateway.c.key).where(gateway.c.id == gateway_id))
-        return str(key)
