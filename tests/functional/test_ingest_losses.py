@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 
 from cloud.services import gateways, ledger
-from cloud.services.ingest import Ingest, Received, ingest
+from cloud.services.ingest import Ingest, Publication, Received, ingest
 from cloud.services.views import StreamView
 from cloud.storage.unit_of_work import Store
 from common.clock import to_datetime
@@ -67,7 +67,7 @@ def values(store: Store) -> list[int]:
 def says(store: Store) -> Gateway:
     """A gateway whose entries 1 to 3 are committed: a catalog, and two readings."""
     gateway = Gateway()
-    first = {1: catalog(), 2: power(NOW, 2), 3: power(NOW + MINUTE, 3)}
+    first: dict[int, Body] = {1: catalog(), 2: power(NOW, 2), 3: power(NOW + MINUTE, 3)}
     ingest(store, [gateway.hello(), batch(gateway, first)], NOW)
     return gateway
 
@@ -116,7 +116,7 @@ def test_what_comes_after_it_was_called_lost_is_stored_and_lost_no_more(
     late = {seq: power(NOW + seq * MINUTE, seq) for seq in (5, 6)}
     said = [batch(says, {}, [(4, 9)]), batch(says, late), batch(says, late)]
     cloud = Ingest(store)
-    answers = []
+    answers: list[Publication] = []
     for group in [said] if together else [[one] for one in said]:
         answers += cloud.take(group, NOW).publications
     assert [decode(answer.payload, Ack).rejected for answer in answers] == [[], [], []]
@@ -183,7 +183,11 @@ def test_what_is_salvaged_is_committed_to_the_old_stream_once(
 def test_a_journal_that_never_came_is_salvaged_with_its_catalog(store: Store) -> None:
     new = Gateway(stream=NEW)
     ingest(store, [new.hello()], NOW)
-    said = {1: damaged(STREAM), 2: salvaged(1, catalog()), 3: salvaged(2, power(NOW, 5))}
+    said: dict[int, Body] = {
+        1: damaged(STREAM),
+        2: salvaged(1, catalog()),
+        3: salvaged(2, power(NOW, 5)),
+    }
     ingest(store, [batch(new, said)], NOW)
     assert (values(store), lost(store)) == ([5], [(3, None)])
     assert books(store, NEW).current
