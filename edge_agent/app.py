@@ -19,6 +19,7 @@ from edge_agent.devices import Devices, communication_server
 from edge_agent.downlink import Downlink
 from edge_agent.health import Health
 from edge_agent.intake import Intake
+from edge_agent.machine import machine_id
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
@@ -48,8 +49,10 @@ class App:
         devices: Devices,
         numbers: Numbers,
         pace: Pace | None = None,
+        machine: str = "",
     ) -> None:
         self.config = config
+        self._machine = machine
         self.database = database
         self.journal = journal
         self.devices = devices
@@ -122,7 +125,9 @@ class App:
             uplink.connected()
             health.changed()
 
-        uplink = self.uplink = Uplink(self.journal, publish, self._hello, self._clock, pace)
+        uplink = self.uplink = Uplink(
+            self.journal, publish, self._hello, self._clock, pace, machine=self._machine
+        )
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
         )
@@ -136,12 +141,14 @@ class App:
         status = topics.up(gateway, "status")
         mqtt = self.mqtt = MqttSession(
             settings,
-            f"inmetter-{gateway}",
+            # With the computer's name in it, a copy of this gateway does not throw it out.
+            "-".join(filter(None, ("inmetter", gateway, self._machine))),
             clock=self._clock,
             subscriptions=[topics.down(gateway, leaf) for leaf in topics.DOWN],
             on_message=downlink.receive,
             on_connect=on_connect,
             will=lambda: Will(status, health.will(mqtt.connects + 1)),
+            on_trouble=uplink.outage.note,
         )
 
     def _hello(self) -> Hello:
@@ -157,6 +164,7 @@ class App:
             site_name=gateway.site_name,
             timezone=gateway.timezone,
             agent=f"inmetter {_version()}",
+            machine=self._machine,
         )
 
     def _add_parts(self) -> None:
@@ -189,8 +197,12 @@ class App:
             await self._clock.sleep(RETENTION_S)
 
 
-async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
+async def build(
+    config: Config, clock: Clock, pace: Pace | None = None, machine: str | None = None
+) -> App:
     """An agent for the configuration: its file is open, its registers are numbered.
+
+    ``machine`` is which computer this is, where it is not to be found out.
 
     Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
     """
@@ -216,6 +228,7 @@ async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
             devices=devices,
             numbers=numbers,
             pace=pace,
+            machine=machine_id() if machine is None else machine,
         )
     except BaseException:
         database.close()
