@@ -1,8 +1,11 @@
 """What gateways say is lost, and what is salvaged of damaged journals, on each database."""
 
+import secrets
 from collections.abc import Iterable, Mapping
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from cloud.services import gateways, ledger
@@ -127,7 +130,10 @@ def test_what_comes_after_it_was_called_lost_is_stored_and_lost_no_more(
 def test_what_a_damaged_journal_held_is_lost_to_an_open_end(store: Store, says: Gateway) -> None:
     ingest(store, [says.hello(next_seq=12), batch(says, {6: power(NOW + MINUTE * 6, 6)})], NOW)
     new = Gateway(stream=NEW)
-    ingest(store, [new.hello(), batch(new, {1: damaged(STREAM, NOW + 1)})], NOW + 2)
+    said = batch(new, {1: damaged(STREAM, NOW + 1), 2: damaged(STREAM, NOW + 1)})
+    ingest(store, [new.hello()], NOW + 2)
+    for _ in range(2):
+        ingest(store, [said], NOW + 2)
     assert lost(store) == [(4, 5), (7, 11), (12, None)]
     assert {one.reason for one in books(store).losses} == {"journal_damaged"}
     assert (settled(store), missing(store)) == ([(1, 11)], [])
@@ -256,3 +262,44 @@ def test_a_gap_is_missing_since_a_later_number_came(store: Store, says: Gateway)
     assert [one.held for one in books(store).missing] == [False, True, True, True]
     ingest(store, [reading(28)], NOW + 6000)
     assert seen() == [(4, 5, 1), (7, 8, 1), (11, 19, 2), (22, 27, 4), (29, 30, 4)]
+
+
+Span = tuple[int, int]
+SPANS = st.tuples(st.integers(1, 30), st.integers(0, 8)).map(lambda s: (s[0], s[0] + s[1]))
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(st.tuples(st.booleans(), SPANS), min_size=1, max_size=12), data=st.data())
+def test_in_any_order_the_books_hold(
+    sqlite_store: Store, steps: list[tuple[bool, Span]], data: st.DataObject
+) -> None:
+    """Whatever came is stored once; whatever was only called lost is lost; the rest is missing."""
+    says = Gateway(stream=secrets.token_hex(16))
+    before = len(values(sqlite_store))
+    start = NOW + before * MINUTE
+    cloud = Ingest(sqlite_store)
+    cloud.take([says.hello(), says.batch(40, catalog())], NOW)
+    came, gone = set(), set()
+    groups: list[list[Received]] = [[]]
+    for is_lost, (first, last) in steps:
+        numbers = range(first, last + 1)
+        if is_lost:
+            gone |= set(numbers)
+            said = batch(says, {}, [(first, last)])
+        else:
+            came |= set(numbers)
+            said = batch(says, {seq: power(start + seq, seq) for seq in numbers})
+        groups[-1].append(said)
+        if data.draw(st.booleans()):
+            groups.append([])
+    for group in groups:
+        cloud.take(group, NOW)
+    found = books(sqlite_store, says.stream)
+    lost_now = {n for one in found.losses for n in range(one.first, (one.last or 0) + 1)}
+    missing_now = {n for one in found.missing for n in range(one.first, one.last + 1)}
+    assert lost_now == gone - came
+    assert missing_now == set(range(1, 40)) - gone - came
+    assert (found.committed, found.lost) == (len(came) + 1, len(lost_now))
+    assert len(values(sqlite_store)) == before + len(came)
