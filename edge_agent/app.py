@@ -9,6 +9,7 @@ from pathlib import Path
 from common import topics
 from common.clock import Clock
 from common.logs import events
+from common.messages.downlink import Resume
 from common.messages.uplink import Event, Hello
 from common.mqtt import MqttSession, MqttSettings, Will
 from edge_agent.collector import Collector, timetables
@@ -17,14 +18,16 @@ from edge_agent.config import Config
 from edge_agent.device_state import DeviceStates
 from edge_agent.devices import Devices, communication_server
 from edge_agent.downlink import Downlink
+from edge_agent.gateway_clock import GatewayClock
 from edge_agent.health import Health
 from edge_agent.intake import Intake
-from edge_agent.machine import machine_id
+from edge_agent.kernel import Kernel, unsynchronised
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
 from edge_agent.store.journal import Journal
 from edge_agent.supervisor import Supervisor
+from edge_agent.timekeeper import Timekeeper
 from edge_agent.uplink import Pace, Uplink
 
 DAY_MS = 86_400_000
@@ -42,12 +45,13 @@ class App:
     def __init__(
         self,
         config: Config,
-        clock: Clock,
+        clock: GatewayClock,
         *,
         database: Database,
         journal: Journal,
         devices: Devices,
         numbers: Numbers,
+        timekeeper: Timekeeper,
         pace: Pace | None = None,
         machine: str = "",
     ) -> None:
@@ -67,6 +71,8 @@ class App:
         self.health: Health | None = None
         self.uplink: Uplink | None = None
         self._clock = clock
+        self.timekeeper = timekeeper
+        self._greeted_s = clock.monotonic()
         self._damaged = asyncio.Event()
         database.on_damage = self._damaged.set
         self._supervisor = Supervisor(clock, fatal=(Damaged,))
@@ -125,8 +131,19 @@ class App:
             uplink.connected()
             health.changed()
 
+        async def on_resume(resume: Resume) -> None:
+            waited_s = self._clock.monotonic() - self._greeted_s
+            if await self.timekeeper.hear(resume.at, waited_s):
+                await uplink.on_resume(resume)
+
         uplink = self.uplink = Uplink(
-            self.journal, publish, self._hello, self._clock, pace, machine=self._machine
+            self.journal,
+            publish,
+            self._hello,
+            self._clock,
+            pace,
+            prepare=self.timekeeper.fixes.prepare,
+            machine=self._machine,
         )
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
@@ -135,7 +152,7 @@ class App:
         downlink = Downlink(
             gateway,
             on_ack=uplink.on_ack,
-            on_resume=uplink.on_resume,
+            on_resume=on_resume,
             on_command=self.commands.receive,
         )
         status = topics.up(gateway, "status")
@@ -153,6 +170,7 @@ class App:
 
     def _hello(self) -> Hello:
         gateway, journal = self.config.settings.gateway, self.journal
+        self._greeted_s = self._clock.monotonic()
         return Hello(
             stream=journal.stream,
             first_kept=journal.first_kept,
@@ -164,6 +182,7 @@ class App:
             site_name=gateway.site_name,
             timezone=gateway.timezone,
             agent=f"inmetter {_version()}",
+            clock=self._clock.quality,
             machine=self._machine,
         )
 
@@ -176,6 +195,7 @@ class App:
             add(f"watch {key}", partial(self.intake.run, module))
         if self.devices.modules:
             add("communication server", self.server.run)
+        add("clock", self.timekeeper.run)
         add("commands", self.commands.run)
         add("retention", self._grow_old)
         if self.mqtt and self.uplink and self.health:
@@ -198,20 +218,23 @@ class App:
 
 
 async def build(
-    config: Config, clock: Clock, pace: Pace | None = None, machine: str | None = None
+    config: Config, clock: Clock, pace: Pace | None = None, *, kernel: Kernel | None = None
 ) -> App:
     """An agent for the configuration: its file is open, its registers are numbered.
 
-    ``machine`` is which computer this is, where it is not to be found out.
-
+    ``kernel`` says what ``clock`` is worth, and which computer this is; without it, that nobody
+    keeps the clock right, and that the computer is unknown.
     Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
     """
-    devices = Devices(config, clock)
+    kernel = kernel or unsynchronised()
+    own = GatewayClock(clock, kernel.synchronised)
+    devices = Devices(config, own)
     database, damage = _open(config.database, clock)
     try:
-        journal = await Journal.open(database, clock)
+        journal = await Journal.open(database, own)
+        timekeeper = await Timekeeper.open(journal, own, kernel.boot)
         numbers = await number_registers(journal, devices.described)
-        now = clock.now_ms()
+        now = own.now_ms()
         text = f"edge agent {_version()} started"
         started = Event(now, "agent_started", "info", text, data={"boot": journal.boot})
         try:
@@ -222,13 +245,14 @@ async def build(
             events.error("%s; the disk does not take it: %s", text, error)
         return App(
             config,
-            clock,
+            own,
             database=database,
             journal=journal,
             devices=devices,
             numbers=numbers,
+            timekeeper=timekeeper,
             pace=pace,
-            machine=machine_id() if machine is None else machine,
+            machine=kernel.machine,
         )
     except BaseException:
         database.close()

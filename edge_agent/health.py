@@ -76,6 +76,7 @@ class Health:
             oldest_at=await journal.oldest_at(),
             rejected=journal.rejected,
             journal_bytes=journal.size(),
+            clock=self._journal.quality(),
             devices=self._devices(),
         )
 

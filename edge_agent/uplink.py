@@ -61,8 +61,9 @@ class Uplink:
     """Publishes hello and batches with ``publish(leaf, payload)``, which raises Unreachable.
 
     ``connected`` is to be called on every connect, ``on_ack`` and ``on_resume`` for those messages.
-    ``hello`` makes the message to begin with. ``state`` says in words how things are. What the
-    cloud answers to another ``machine`` is not for us.
+    ``hello`` makes the message to begin with. ``prepare`` gives entries as they are to be sent,
+    always the same ones. ``state`` says in words how things are. What the cloud answers to another
+    ``machine`` is not for us.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class Uplink:
         clock: Clock,
         pace: Pace | None = None,
         *,
+        prepare: Callable[[list[Entry]], list[Entry]] = list,
         machine: str = "",
     ) -> None:
         self._journal = journal
         self._machine = machine
         self._publish = publish
+        self._prepare = prepare
         self._hello = hello
         self._clock = clock
         self._pace = pace or Pace()
@@ -282,7 +285,7 @@ class Uplink:
         if len(bytes(entries[0].body)) > ENTRY_BYTES:
             await self._give_up(first, len(bytes(entries[0].body)))
             return
-        payload = pack(self._journal.stream, entries)
+        payload = pack(self._journal.stream, self._prepare(entries))
         wait_s = self._pace.answer_s
         begun_at = self._clock.monotonic()
         flight = self._flights[first, last] = _Flight(begun_at)

@@ -124,7 +124,7 @@ class _Watch:
         """An event of the cloud's own. Its number is below 0: the stream's own are from 1."""
         event = EventRow(
             stream_id=row.id,
-            seq=self._uow.gaps.own_number(row.id),
+            seq=self._uow.events.own_number(row.id),
             gateway_id=row.gateway_id,
             device="",
             at=self._now_ms,

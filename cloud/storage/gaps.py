@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from cloud.storage.tables import event, gap, ledger, stream
+from cloud.storage.tables import gap, ledger, stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,3 @@ class Gaps:
     def close(self, stream_id: int) -> None:
         """The stream lacks nothing any more."""
         self._connection.execute(delete(gap).where(gap.c.stream_id == stream_id))
-
-    def own_number(self, stream_id: int) -> int:
-        """The next number for an event of the cloud's own about a stream: below 0."""
-        query = select(func.min(event.c.seq)).where(event.c.stream_id == stream_id)
-        return min(self._connection.scalar(query) or 0, 0) - 1

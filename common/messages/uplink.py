@@ -135,7 +135,7 @@ class DeviceStatus(Struct, frozen=True, omit_defaults=True):
 class Status(Struct, frozen=True):
     """The gateway's state, retained by the broker; ``online`` false is its last will.
 
-    ``boot`` and ``session`` count within ``stream``, as in the hello.
+    ``boot`` and ``session`` count within ``stream``, as in the hello. ``clock``: as there.
     """
 
     stream: HexId
@@ -147,6 +147,7 @@ class Status(Struct, frozen=True):
     oldest_at: Millis | None = None
     rejected: Count = 0
     journal_bytes: Count = 0
+    clock: Count = 0
     devices: list[DeviceStatus] = []
     v: int = VERSION
 

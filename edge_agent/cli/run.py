@@ -10,6 +10,7 @@ from common.clock import SystemClock
 from common.logs import events
 from edge_agent.app import build
 from edge_agent.config import Config, load
+from edge_agent.kernel import this_kernel
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(config: Config) -> None:
-    app = await build(config, SystemClock())
+    app = await build(config, SystemClock(), kernel=this_kernel())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

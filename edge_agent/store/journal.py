@@ -91,7 +91,7 @@ class Journal:
     """One stream of entries in a ``Database``. Open it with ``Journal.open``.
 
     ``on_appended`` is called in the event loop after each commit, with the new entries and
-    whether they are urgent.
+    whether they are urgent. ``quality`` says what the clock is worth.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -105,6 +105,7 @@ class Journal:
         self.first_kept = 1
         self.next_seq = 1
         self.on_appended: Callable[[list[Entry], bool], None] | None = None
+        self.quality: Callable[[], ClockQuality] = lambda: ClockQuality.FREE
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> "Journal":
@@ -150,7 +151,7 @@ class Journal:
 
     def _stamp(self) -> Stamp:
         mono = round(self._clock.monotonic() * 1000)
-        return Stamp(self._clock.now_ms(), self.boot, mono, ClockQuality.FREE)
+        return Stamp(self._clock.now_ms(), self.boot, mono, self.quality())
 
     def append(self, *bodies: Body) -> "asyncio.Future[tuple[int, int]]":
         """Append one entry for each body; returns the first and last number. As ``write``."""
@@ -249,17 +250,17 @@ class Journal:
         return self._database.size()
 
     async def oldest_at(self) -> int | None:
-        """When the oldest entry that the cloud lacks was appended."""
+        """When the oldest entry that the cloud lacks was appended, if that is known."""
         ranges = self.unsettled(1, self.next_seq - 1)
         if not ranges:
             return None
         row = await self._database.write(
             lambda connection: connection.execute(
-                "SELECT at FROM entry WHERE seq = ?", (ranges[0][0],)
+                "SELECT at FROM dated WHERE seq = ?", (ranges[0][0],)
             ).fetchone(),
             lazy=True,
         )
-        return int(row[0]) if row else None
+        return row[0] if row else None
 
     async def read(self, first: int, last: int, entries: int, size: int) -> list[Entry]:
         """The entries from ``first`` on, not beyond ``last``: at most ``entries`` of them.
@@ -334,8 +335,8 @@ def _prune(transaction: Transaction, before_ms: int) -> tuple[int, int] | None:
         return None
     bound = min(settled + 1, first + PRUNED_AT_ONCE)
     (young,) = connection.execute(
-        "SELECT min(seq) FROM entry WHERE seq >= ? AND seq < ? AND at >= ?",
-        (first, bound, before_ms),
+        "SELECT min(seq) FROM dated WHERE seq >= ? AND seq < ? AND coalesce(at, ?) >= ?",
+        (first, bound, before_ms, before_ms),
     ).fetchone()
     bound = bound if young is None else young
     if bound == first:

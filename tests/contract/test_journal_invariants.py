@@ -310,7 +310,7 @@ async def test_damage_found_at_run_time_is_remembered_until_the_next_start(
     async with opened(tmp_path) as journal:
         await journal.append(*[event("z" * 3000)] * 200)
     with (tmp_path / "edge.db").open("r+b") as file:
-        for page in range(12, 100):
+        for page in range(20, 100):
             file.seek(4096 * page)
             file.write(b"\xff" * 4096)
     database = _open_unchecked(tmp_path / "edge.db")
