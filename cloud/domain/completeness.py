@@ -12,6 +12,9 @@ from enum import IntEnum, StrEnum
 LATE_MS = 10_000
 """A reading is missed only when it should have been here for so long."""
 
+BLOCK = 60
+"""So many slots fit into the bits of one integer."""
+
 
 class Worth(IntEnum):
     """What the best reading of a slot is worth: no value, a doubtful one, a good one."""
@@ -112,6 +115,31 @@ def slots_of(interval_s: int, newest_at: int | None, start: int, end: int) -> Sl
 def over_by(now_ms: int, interval_s: int) -> int:
     """Readings that were due before this time (ms) should be here at ``now_ms``."""
     return now_ms - LATE_MS - interval_s * 500
+
+
+def runs_of(blocks: Iterable[tuple[int, Sequence[int]]]) -> list[Run]:
+    """The runs of slots with readings, from blocks in order.
+
+    A block is its first slot, and for each Worth, ascending, the bits of those of its BLOCK slots
+    that have a reading of it. A slot is worth its best reading.
+    """
+    found: list[Run] = []
+    for start, bits in blocks:
+        if bits[Worth.GOOD] == 2**BLOCK - 1:
+            _extend(found, Run(start, start + BLOCK - 1, Worth.GOOD))
+            continue
+        for slot in range(BLOCK):
+            worth = max((one for one in Worth if bits[one] >> slot & 1), default=None)
+            if worth is not None:
+                _extend(found, Run(start + slot, start + slot, worth))
+    return found
+
+
+def _extend(runs: list[Run], run: Run) -> None:
+    if runs and runs[-1].worth is run.worth and runs[-1].last + 1 == run.first:
+        runs[-1] = replace(runs[-1], last=run.last)
+    else:
+        runs.append(run)
 
 
 def counts(

@@ -16,6 +16,7 @@ from cloud.domain.completeness import (
     failing_spans,
     merged,
     over_by,
+    runs_of,
     slots_of,
 )
 from cloud.domain.consumption import Step, boundaries
@@ -105,6 +106,18 @@ def test_a_run_over_midnight_is_counted_in_both_days() -> None:
     assert found == [Count(24, missing=24)] * 2
     whole = counts([start, start + DAY, start + 2 * DAY], slots, all_good(slots), [])
     assert sum(whole, Count()) == Count(48, 48)
+
+
+def test_runs_go_over_the_blocks_that_a_database_gives() -> None:
+    full, half = 2**60 - 1, 2**30 - 1
+    blocks = [(0, [0, 0, full]), (60, [0, full, half]), (180, [1, 0, 2]), (240, [0b10, 0b10, 0])]
+    assert runs_of(blocks) == [
+        Run(0, 89, Worth.GOOD),
+        Run(90, 119, Worth.ESTIMATED),
+        Run(180, 180, Worth.NOTHING),
+        Run(181, 181, Worth.GOOD),
+        Run(241, 241, Worth.ESTIMATED),
+    ]
 
 
 def test_a_device_fails_from_its_first_complaint_until_it_is_well() -> None:
