@@ -13,6 +13,7 @@ from cloud.api import (
     meters,
     operations,
     outputs,
+    quarantine,
     registers,
     rules,
     sites,
@@ -24,7 +25,18 @@ from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from common.clock import Clock
 
-AGGREGATES = (sites, gateways, configuration, meters, registers, outputs, commands, events, rules)
+AGGREGATES = (
+    sites,
+    gateways,
+    configuration,
+    meters,
+    registers,
+    outputs,
+    commands,
+    events,
+    rules,
+    quarantine,
+)
 
 DESCRIPTION = """
 Meters, readings, consumption and commands of inMetter.

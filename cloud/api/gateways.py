@@ -1,16 +1,27 @@
 """Routes: gateways."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
-from cloud.api import models
-from cloud.api.deps import NowMs, RowId, TheStore
+from cloud.api import book_models, models
+from cloud.api.deps import NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
-from cloud.services import gateways
-from cloud.services.views import GatewayView
+from cloud.services import completeness, gateways, ledger
+from cloud.services.views import (
+    GatewayCompletenessView,
+    GatewayView,
+    RejectionView,
+    StreamView,
+)
+from common.clock import to_datetime
 
 router = APIRouter(prefix="/gateways", tags=["gateways"])
+
+Start = Annotated[AwareDatetime, Query(description="Inclusive; ISO 8601 with Z or an offset")]
+End = Annotated[AwareDatetime | None, Query(description="Exclusive; now, when left out")]
 
 
 @router.get("", response_model=list[models.Gateway])
@@ -23,3 +34,48 @@ def list_gateways(store: TheStore, now_ms: NowMs) -> Sequence[GatewayView]:
 def get_gateway(store: TheStore, now_ms: NowMs, gateway_id: RowId) -> GatewayView:
     """One gateway."""
     return gateways.gateway(store, gateway_id, now_ms)
+
+
+@router.get(
+    "/{gateway_id}/ledger",
+    response_model=list[book_models.StreamBooks],
+    responses=responses(404),
+)
+def get_ledger(store: TheStore, gateway_id: RowId) -> Sequence[StreamView]:
+    """What came of each of the gateway's streams, what is missing, and what is lost and why.
+
+    The newest stream first; of each the newest 1000 ranges of a kind.
+    """
+    return ledger.streams(store, gateway_id)
+
+
+@router.get(
+    "/{gateway_id}/rejections",
+    response_model=list[book_models.RejectedEntry],
+    responses=responses(404),
+)
+def list_rejections(
+    store: TheStore,
+    gateway_id: RowId,
+    limit: Annotated[int, Query(ge=1, le=ledger.MAX_REJECTIONS)] = 100,
+) -> Sequence[RejectionView]:
+    """Entries that can never be stored, with the reason and what they said, newest first."""
+    return ledger.rejections(store, gateway_id, limit)
+
+
+@router.get(
+    "/{gateway_id}/completeness",
+    response_model=book_models.GatewayCompleteness,
+    responses=responses(404),
+)
+def get_completeness(
+    *, store: TheStore, now_ms: NowMs, gateway_id: RowId, start: Start, end: End = None
+) -> GatewayCompletenessView:
+    """How many of the readings that were due came, by device, register and local day.
+
+    All days that overlap the span, whole; registers that promise no readings are left out. At most
+    400 days and 5,000,000 readings that were due.
+    """
+    until = end or to_datetime(now_ms)
+    span_ms(start, until)
+    return completeness.of_gateway(store, gateway_id, start, until, now_ms)

@@ -94,8 +94,9 @@ class Gateway(Model):
     queued: int = Field(description="Entries that wait on the gateway")
     oldest_at: Time | None = Field(description="When the oldest of these was written")
     journal_bytes: int
-    committed: int = Field(description="Entries in the ledger")
-    missing: int = Field(description="Holes in the ledger")
+    committed: int = Field(description="Entries that came")
+    missing: int = Field(description="Entries that are known to exist and did not come yet")
+    lost: int = Field(description="Entries that will never come, and are explained")
     rejected: int = Field(description="Entries that can never be stored")
     devices: list[DeviceHealth]
 

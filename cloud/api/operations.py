@@ -52,7 +52,12 @@ class _Figures(Collector):
         figures: list[tuple[str, str, Callable[[GatewayView], int]]] = [
             ("online", "1 when the gateway is connected", lambda view: int(view.online)),
             ("queued_entries", "Entries that wait on the gateway", lambda view: view.queued),
-            ("missing_entries", "Holes in the gateway's ledger", lambda view: view.missing),
+            (
+                "missing_entries",
+                "Entries that are known to exist and did not come",
+                lambda view: view.missing,
+            ),
+            ("lost_entries", "Entries that will never come, explained", lambda view: view.lost),
             ("rejected_entries", "Entries never to be stored", lambda view: view.rejected),
         ]
         for name, text, figure in figures:

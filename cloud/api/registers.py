@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
-from cloud.api import models
+from cloud.api import book_models, models
 from cloud.api.deps import NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
-from cloud.services import metering
-from cloud.services.views import ConsumptionView
+from cloud.services import completeness, metering
+from cloud.services.views import ConsumptionView, RegisterCompletenessView
 from common.clock import to_datetime, to_ms
 
 router = APIRouter(prefix="/registers", tags=["registers"])
@@ -64,3 +64,20 @@ def list_consumption(
     until = end or to_datetime(now_ms)
     span_ms(start, until)
     return metering.consumption(store, register_id, step, start, until)
+
+
+@router.get(
+    "/{register_id}/completeness",
+    response_model=book_models.RegisterCompleteness,
+    responses=responses(404),
+)
+def get_completeness(
+    *, store: TheStore, now_ms: NowMs, register_id: RowId, start: Start, end: End = None
+) -> RegisterCompletenessView:
+    """How many of the readings that were due came, by local day of the site.
+
+    All days that overlap the span, whole. At most 400 days and 5,000,000 readings that were due.
+    """
+    until = end or to_datetime(now_ms)
+    span_ms(start, until)
+    return completeness.of_register(store, register_id, start, until, now_ms)

@@ -66,6 +66,7 @@ def _view(row: GatewayRow, devices: list[DeviceRow], now_ms: int) -> GatewayView
         committed=row.committed,
         missing=row.missing,
         rejected=row.rejected,
+        lost=row.lost,
         devices=tuple(_health(device, health.get(device.key)) for device in devices),
     )
 

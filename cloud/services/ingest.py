@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloud.services import metrics
+from cloud.services.books import StreamBook, StreamMemory
 from cloud.services.commands import Publication
 from cloud.services.identity import refusal
-from cloud.services.journal import JournalWriter, StreamBook, StreamMemory
+from cloud.services.journal import JournalWriter
 from cloud.services.parcels import (
     BadParcel,
     BatchParcel,
@@ -130,12 +131,14 @@ class Ingest:
 
     def _commit(self, parcels: Sequence[Parcel], now_ms: int) -> Outcome:
         group = self._store.run(lambda uow: self._take_group(uow, parcels, now_ms))
-        self._streams.update({book.row.id: book.remembered() for book in group.books})
         writer = group.writer
+        books = writer.shelf.books
+        self._streams.update({id_: book.remembered() for id_, book in books.items()})
         metrics.entries_committed.add(writer.committed)
         metrics.duplicates.add(writer.duplicates)
         metrics.readings_stored.add(writer.readings)
         metrics.entries_rejected.add(writer.rejected)
+        metrics.entries_lost.add(writer.lost)
         metrics.messages_quarantined.add(group.quarantined)
         metrics.commands_issued.add(len(group.issued))
         return Outcome(
@@ -192,15 +195,14 @@ class Ingest:
                 streams[key] = uow.ledger.add_stream(*key, now_ms)
                 group.unheard.add(key)
             elif key not in books and key not in group.unheard:
-                books[key] = StreamBook(row, batch.gateway, self._streams.get(row.id))
+                books[key] = group.writer.shelf.open(row, batch.gateway, self._streams.get(row.id))
             group.take(uow, books.get(key), batch)
-        group.books = list(books.values())
-        for book in group.books:
+        for book in books.values():
             # Met for the first time since the database was connected to or restored from a
             # backup: then the gateway may hold what is missing, and must be asked.
             if book.is_new_here and book.has_gap:
                 group.resume(book.gateway, book.row.stream, book.committed)
-        group.writer.write(group.books)
+        group.writer.write()
         for status in (p for p in parcels if isinstance(p, StatusParcel)):
             gateway = gateways[status.gateway]
             known = streams.get((gateway.id, status.status.stream))
@@ -218,7 +220,6 @@ class _Group:
         self._spread_ms = spread_ms
         self.publications: list[Publication] = []
         self.issued: list[str] = []
-        self.books: list[StreamBook] = []
         self.unheard: set[tuple[int, str]] = set()
         self.quarantined = 0
         self.wake = False

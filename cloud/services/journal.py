@@ -1,111 +1,41 @@
 """A gateway's journal on its way into the database, inside one transaction."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain, repeat
 
 import msgspec
 
 from cloud.domain.entries import plausible, why_impossible
 from cloud.services import commands
-from cloud.services.parcels import BatchParcel, OpenEntry
+from cloud.services.books import StreamBook
+from cloud.services.losses import LossWriter
+from cloud.services.old_streams import DAMAGED, Shelf
+from cloud.services.parcels import BatchParcel, OpenEntry, catalog_numbers, open_entry
 from cloud.services.rules import MAX_AGE_MS, Seen
 from cloud.storage.events import EventRow
-from cloud.storage.inventory import Numbered
-from cloud.storage.ledger import RejectedRow, StreamRow
+from cloud.storage.ledger import RejectedRow
 from cloud.storage.readings import ReadingRow
 from cloud.storage.unit_of_work import UnitOfWork
 from common.errors import Undecodable
 from common.messages.batch import Batch
 from common.messages.downlink import Rejection
 from common.messages.envelope import encode
-from common.messages.uplink import Catalog, CommandReport, Event, Value
+from common.messages.uplink import (
+    Catalog,
+    CommandReport,
+    Event,
+    Readings,
+    Salvaged,
+    Value,
+)
 from common.reading import Quality
 from common.rules import RegisterRef
 
 REJECTED_CODE = "entry-rejected"
-MAX_ASKED = 1_000
+MAX_SALVAGES = 8
+"""How often what a file held may have been salvaged into the next one, which was damaged too."""
+
 _encoder = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class StreamMemory:
-    """What an ingest worker remembers of a stream after a commit.
-
-    ``asked`` are the batches, by their first entry, that were answered with a resume for want of a
-    catalog while no hello had said what the gateway holds.
-    ``numbers`` are those as of the catalog at ``catalog_seq``. Another worker may take a catalog
-    meanwhile, and a database that is restored may give the row's id to another stream.
-    ``committed`` is how many entries were: a ledger that has fewer is one of a backup.
-    """
-
-    stream: str
-    catalog_seq: int
-    numbers: dict[int, Numbered]
-    committed: int
-    asked: frozenset[int] = frozenset()
-
-    def may_be_of(self, row: StreamRow) -> bool:
-        """Whether ``row`` is the same stream at the same time or later, and not an older copy."""
-        return (
-            self.stream == row.stream
-            and self.catalog_seq <= row.catalog_seq
-            and self.committed <= row.committed.count()
-        )
-
-
-class StreamBook:
-    """A stream while its gateway is locked. ``committed`` grows as batches are taken.
-
-    What is remembered of the stream serves as long as it is of the locked row, and suffices.
-    """
-
-    def __init__(self, row: StreamRow, gateway: str, memory: StreamMemory | None) -> None:
-        self.row = row
-        self.gateway = gateway
-        self.committed = row.committed.copy()
-        self.catalog_seq = row.catalog_seq
-        if memory and not memory.may_be_of(row):
-            memory = None
-        self.is_new_here = memory is None
-        current = memory is not None and memory.catalog_seq == row.catalog_seq
-        self.numbers = dict(memory.numbers) if memory and current else {}
-        self._fresh = False
-        self._asked = memory.asked if memory and row.first_kept == 0 else frozenset()
-        self._asked_now: set[int] = set()
-
-    def refresh(self, uow: UnitOfWork) -> None:
-        """Have the numbers as they stand in the database."""
-        if not self._fresh:
-            self.numbers = {row.no: row for row in uow.inventory.numbered(self.row.id)}
-            self._fresh = True
-
-    def remembered(self) -> StreamMemory:
-        """What to remember when the transaction is committed."""
-        asked = self._asked | self._asked_now if len(self._asked) < MAX_ASKED else frozenset()
-        committed = self.committed.count()
-        return StreamMemory(self.row.stream, self.catalog_seq, self.numbers, committed, asked)
-
-    def may_ask_for_catalog_of(self, batch: BatchParcel) -> bool:
-        """Whether a catalog that ``batch`` lacks may still come.
-
-        Without a hello nobody knows, and the gateway is asked only once for each batch.
-        """
-        if batch.first in self._asked or not self.may_fill_gap_before(batch.first):
-            return False
-        if self.row.first_kept == 0:
-            self._asked_now.add(batch.first)
-        return True
-
-    def may_fill_gap_before(self, seq: int) -> bool:
-        """Whether the gateway may still hold entries before ``seq`` that are not committed."""
-        first = max(1, self.row.first_kept)
-        return seq > first and bool(self.committed.missing(first, seq - 1))
-
-    @property
-    def has_gap(self) -> bool:
-        """Whether something is missing that the gateway may still hold."""
-        return self.may_fill_gap_before(self.committed.last())
 
 
 class JournalWriter:
@@ -118,6 +48,8 @@ class JournalWriter:
         self._events: list[EventRow] = []
         self._rejected: list[RejectedRow] = []
         self._reports: list[commands.Told] = []
+        self._losses = LossWriter(uow, now_ms)
+        self.shelf = Shelf(uow, self._losses, now_ms)
         self.seen: list[Seen] = []
         self.committed = 0
         self.duplicates = 0
@@ -132,15 +64,25 @@ class JournalWriter:
         """How many entries were rejected, wholly or in part."""
         return len(self._rejected)
 
+    @property
+    def lost(self) -> int:
+        """How many entries were newly said to be lost."""
+        return self._losses.lost
+
     def take(self, book: StreamBook, batch: BatchParcel) -> list[Rejection] | None:
         """Take the entries that are new; returns the rejected ones, old and new.
 
         None, and nothing is taken, when a catalog that the gateway may still have is lacking.
         """
         entries, readings, new = batch.entries, batch.batch, batch.count
+        lost = self._losses.among(book, batch.first, batch.last)
         if book.committed.missing(batch.first, batch.last) != [(batch.first, batch.last)]:
-            readings = readings.only(lambda seq: seq not in book.committed)
-            entries = tuple(entry for entry in entries if entry.seq not in book.committed)
+
+            def is_new(seq: int) -> bool:
+                return seq not in book.committed or seq in lost
+
+            readings = readings.only(is_new)
+            entries = tuple(entry for entry in entries if is_new(entry.seq))
             new = len(entries) + len(readings.seqs)
         used = set(readings.no)
         coming = _coming(entries)
@@ -148,6 +90,8 @@ class JournalWriter:
             book.refresh(self._uow)
             if used - book.numbers.keys() - coming and book.may_ask_for_catalog_of(batch):
                 return None
+        if self.shelf.lacks_catalog(book, entries) and book.may_ask_for_catalog_of(batch):
+            return None
         rejections: list[tuple[int, str]] = []
         if new < batch.count:
             self.duplicates += batch.count - new
@@ -167,37 +111,61 @@ class JournalWriter:
                 self._reject(book, entry.seq, entry.raw, reason)
                 rejections.append((entry.seq, reason))
         rejections += self._take_readings(book, readings, used)
+        for seq in (*(entry.seq for entry in entries), *readings.seqs) if lost else ():
+            self._losses.give_back(book, seq)
+        self._losses.take(book, batch.batch)
         book.committed.add(batch.first, batch.last)
         self.committed += new
         return [Rejection(seq, reason) for seq, reason in sorted(rejections)]
 
-    def write(self, books: list[StreamBook]) -> None:
-        """Write everything taken, and the ledgers of ``books``."""
+    def write(self) -> None:
+        """Write everything taken, and the ledgers."""
         uow = self._uow
         if self._readings:
             uow.readings.add(self._readings, self._now_ms)
         commands.record_results(uow, self._reports)
         uow.events.add(self._events)
         uow.ledger.reject(self._rejected)
-        for book in books:
+        self._losses.write()
+        for book in self.shelf.books.values():
             if book.committed != book.row.committed:
-                uow.ledger.save(book.row.id, book.row.committed, book.committed)
+                uow.ledger.save(book.row, book.committed, self._now_ms)
             if book.catalog_seq != book.row.catalog_seq:
                 uow.ledger.catalog_taken(book.row.id, book.catalog_seq)
 
-    def _take_entry(self, book: StreamBook, entry: OpenEntry) -> str:
+    def _take_entry(self, book: StreamBook, entry: OpenEntry, depth: int = 0) -> str:
         """Why a part of the entry was left out; raises Undecodable when nothing can be taken."""
         match entry.body:
             case Catalog():
                 return self._take_catalog(book, entry, entry.body)
             case Event():
                 self._take_event(book, entry.seq, entry.body)
+                if entry.body.code == DAMAGED:
+                    self.shelf.damaged(book, entry.body)
             case CommandReport():
                 at = entry.body.at if plausible(entry.body.at, self._now_ms) else self._now_ms
                 self._reports.append(commands.Told(book.row.gateway_id, entry.body, at))
+            case Readings():
+                return self._take_reading(book, entry.seq, entry.body)
+            case Salvaged():
+                return self._take_salvaged(book, entry.body, depth)
             case _:
                 raise Undecodable(entry.reason)
         return ""
+
+    def _take_salvaged(self, book: StreamBook, body: Salvaged, depth: int) -> str:
+        """Take an entry of another stream of the gateway, unless that has come already."""
+        if depth >= MAX_SALVAGES:
+            raise Undecodable(f"salvaged more than {MAX_SALVAGES} times")
+        old, seq = self.shelf.ended(book, body.stream), body.seq
+        if seq in old.committed and seq not in self._losses.among(old, seq, seq):
+            return ""
+        old.refresh(self._uow)
+        inner = open_entry(seq, bytes(body.body), self._now_ms)
+        reason = self._take_entry(old, inner, depth + 1)
+        old.committed.add(seq, seq)
+        self._losses.give_back(old, seq)
+        return reason
 
     def _take_readings(
         self, book: StreamBook, batch: Batch, used: set[int]
@@ -211,22 +179,27 @@ class JournalWriter:
             return []
         rejections = []
         for seq, body in batch.readings():
-            nameless = sorted({value.no for value in body.r if not _names(book, value.no)})
-            whole = not nameless
-            reason = "; ".join(_why_nameless(book, no) for no in nameless)[:2000]
-            if not plausible(body.at, self._now_ms):
-                whole, reason, nameless = False, why_impossible(body.at), sorted(used)
-            if whole:
-                self._add_readings(book, batch.only(seq.__eq__))
-                continue
-            self._reject(book, seq, encode(body), reason)
-            rejections.append((seq, reason))
-            good = [value for value in body.r if value.no not in nameless]
-            if good:
-                self._add_readings(book, _one(batch, seq, body.at, good))
-            else:
+            try:
+                reason = self._take_reading(book, seq, body)
+            except Undecodable as error:
+                reason = str(error)
                 self._tell_rejected(book, seq, f"can never be stored: {reason}")
+            if reason:
+                self._reject(book, seq, encode(body), reason)
+                rejections.append((seq, reason))
         return rejections
+
+    def _take_reading(self, book: StreamBook, seq: int, body: Readings) -> str:
+        """As ``_take_entry``, for readings by themselves."""
+        if not plausible(body.at, self._now_ms):
+            raise Undecodable(why_impossible(body.at))
+        nameless = sorted({value.no for value in body.r if not _names(book, value.no)})
+        reason = "; ".join(_why_nameless(book, no) for no in nameless)[:2000]
+        good = [value for value in body.r if value.no not in nameless]
+        if nameless and not good:
+            raise Undecodable(reason)
+        self._add_readings(book, _one(book.row.stream, seq, body.at, good))
+        return reason
 
     def _add_readings(self, book: StreamBook, batch: Batch) -> None:
         """All values of ``batch``, whose numbers all name a register."""
@@ -283,6 +256,7 @@ class JournalWriter:
             newest=newest,
             staying=frozenset(staying),
             others=frozenset(body.others),
+            at=body.at if plausible(body.at, self._now_ms) else self._now_ms,
         )
         book.numbers.update((register.no, register) for register in found)
         book.catalog_seq = max(book.catalog_seq, seq)
@@ -329,15 +303,15 @@ def _coming(entries: Iterable[OpenEntry]) -> set[int]:
     coming: set[int] = set()
     for entry in entries:
         if isinstance(entry.body, Catalog):
-            coming |= {r.no for device in entry.body.devices for r in device.registers}
+            coming |= catalog_numbers(entry.body)
             coming |= {refused.no for refused in entry.refused}
     return coming
 
 
-def _one(batch: Batch, seq: int, at: int, values: list[Value]) -> Batch:
+def _one(stream: str, seq: int, at: int, values: list[Value]) -> Batch:
     """A batch of one entry with these values."""
     return Batch(
-        batch.stream,
+        stream,
         seq,
         seq,
         [seq],

@@ -115,7 +115,7 @@ def consumption(
         if not definition.counting:
             raise Permanent(f"register {register_id} ({definition.kind.value}) is no index")
         device = uow.meters.devices([register.device_id])[0]
-        instants = boundaries(Step(step), start, end, _zone(device.timezone))
+        instants = boundaries(Step(step), start, end, zone_of(device.timezone))
         marks = uow.meters.boundaries(register_id, [to_ms(instant) for instant in instants])
     return [
         ConsumptionView(
@@ -169,18 +169,19 @@ def latest_view(row: RegisterRow, now_ms: int) -> LatestView:
     )
 
 
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of a site; raises Permanent when it is not known here."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise Permanent(f"the site's time zone {name!r} is not known here") from error
+
+
 def _register(uow: UnitOfWork, register_id: int) -> RegisterRow:
     found = uow.meters.registers([register_id])
     if not found:
         raise NotFound(f"there is no register {register_id}")
     return found[0]
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise Permanent(f"the site's time zone {name!r} is not known here") from error
 
 
 def _curve(slices: Sequence[Bucket]) -> list[tuple[int, int]]:

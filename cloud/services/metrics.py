@@ -26,6 +26,7 @@ entries_committed = Counter("entries_committed", "Journal entries committed to t
 readings_stored = Counter("readings_stored", "Readings newly stored")
 duplicates = Counter("duplicates", "Journal entries that had been committed before")
 entries_rejected = Counter("entries_rejected", "Journal entries that can never be stored")
+entries_lost = Counter("entries_lost", "Journal entries that gateways said are lost")
 messages_quarantined = Counter("messages_quarantined", "Messages that could not be taken apart")
 commands_issued = Counter("commands_issued", "Commands issued by people and rules")
 
@@ -34,6 +35,7 @@ COUNTERS = (
     readings_stored,
     duplicates,
     entries_rejected,
+    entries_lost,
     messages_quarantined,
     commands_issued,
 )

@@ -137,11 +137,12 @@ def _batch(message: Received, gateway: str, now_ms: int) -> BatchParcel:
         if header is None:
             raise
         return _unreadable(message, gateway, header, str(error))
-    entries = tuple(_entry(other.seq, bytes(other.body), now_ms) for other in batch.others)
+    entries = tuple(open_entry(other.seq, bytes(other.body), now_ms) for other in batch.others)
     return BatchParcel(message, gateway, batch, entries)
 
 
-def _entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
+def open_entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
+    """The entry whose body is ``raw``. Raises nothing."""
     body, reason = None, ""
     try:
         body = decode_body(raw)
@@ -152,6 +153,11 @@ def _entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
         catalog, refused = opened
         return OpenEntry(seq, raw, catalog, "", refused)
     return OpenEntry(seq, raw, None if reason else body, reason)
+
+
+def catalog_numbers(catalog: Catalog) -> set[int]:
+    """The numbers that the catalog gives a meaning."""
+    return {register.no for device in catalog.devices for register in device.registers}
 
 
 def _unreadable(message: Received, gateway: str, header: BatchHeader, reason: str) -> BatchParcel:

@@ -1,7 +1,6 @@
 """Gateways: who they are, where they stand, and whether they are there."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from cloud.services import configuration
@@ -97,8 +96,8 @@ class Presence:
             if stream.first_kept > 0 and session < self._session(gateway):
                 return stream
             gateways.set_session(gateway.id, *session, online=True)
-        self._uow.ledger.greeted(stream.id, hello.first_kept, hello.next_seq)
-        return replace(stream, first_kept=hello.first_kept)
+        said = (hello.first_kept, hello.next_seq, self._now_ms)
+        return self._uow.ledger.greeted(stream, *said)
 
     def note_status(self, gateway: GatewayRow, status: Status, stream: StreamRow | None) -> None:
         """Take the gateway's status, unless a later connection or stream of it is known."""

@@ -142,12 +142,14 @@ class Inventory:
         newest: bool,
         staying: frozenset[int] = frozenset(),
         others: frozenset[str] = frozenset(),
+        at: int = 0,
     ) -> list[Numbered]:
         """Make devices and registers as the catalog has them, and return the registers.
 
         ``numbers`` has the stream already. A catalog that is not the ``newest`` adds what is
         missing, as inactive, and changes nothing; the newest also retires what it lacks, but for
-        the registers ``staying`` and the devices ``others``, which stay as they are.
+        the registers ``staying`` and the devices ``others``, which stay as they are. New registers
+        count as added ``at`` (ms).
         """
         known = self._devices(gateway_id)
         device_ids: dict[str, int] = {}
@@ -168,7 +170,7 @@ class Inventory:
                     definition.kind.value,
                     definition.decimals,
                 )
-                id_ = self._put_register(identity, definition, registers.get(identity), newest)
+                id_ = self._put_register(identity, definition, registers.get(identity), at, newest)
                 kept.add(id_)
                 result.append(Numbered(stream_id, item.no, id_, entry.key, *identity[1:]))
         if newest:
@@ -226,6 +228,7 @@ class Inventory:
         identity: tuple[int, str, str, int],
         definition: Register,
         found: tuple[int, Values] | None,
+        at: int,
         newest: bool,
     ) -> int:
         states = definition.states or (None, None)
@@ -243,7 +246,12 @@ class Inventory:
             device_id, key, kind, decimals = identity
             result = self._connection.execute(
                 insert(register).values(
-                    device_id=device_id, key=key, kind=kind, decimals=decimals, **values
+                    device_id=device_id,
+                    key=key,
+                    kind=kind,
+                    decimals=decimals,
+                    added_at=at,
+                    **values,
                 )
             )
             return _new_id(result.inserted_primary_key)

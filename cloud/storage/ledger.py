@@ -1,10 +1,11 @@
 """The books: which sequence numbers of which stream are dealt with, and which were rejected."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
+from cloud.domain.gaps import Gap, Known
 from cloud.storage.tables import ledger, rejected, stream
 from cloud.storage.upsert import insert_missing
 from common.ranges import RangeSet
@@ -12,7 +13,13 @@ from common.ranges import RangeSet
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """``first_kept`` is what the last hello said, 0 before any; ``committed`` is the ledger."""
+    """``first_kept`` is what the last hello said, 0 before any; ``committed`` is the ledger.
+
+    The ledger has what is dealt with: in the database, rejected, or lost. ``lossy`` says that
+    something of the stream was lost. ``since`` is, by the first number of each range, since when
+    it is known that something is missing before it; ``tail_since`` since when a hello says that
+    there is more (up to ``next_seq`` - 1) than the ledger has.
+    """
 
     id: int
     gateway_id: int
@@ -20,6 +27,18 @@ class StreamRow:
     first_kept: int
     catalog_seq: int
     committed: RangeSet
+    next_seq: int = 1
+    tail_since: int | None = None
+    lossy: bool = False
+    since: dict[int, int] = field(default_factory=dict)
+
+    def gaps(self) -> list[Gap]:
+        """What is known to exist and is not dealt with, in order."""
+        return self.known().gaps()
+
+    def known(self) -> Known:
+        """What is known of the stream."""
+        return Known(self.committed, self.since, self.next_seq, self.tail_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,22 @@ class Ledger:
 
     def streams(self, gateway_ids: Sequence[int], names: Sequence[str]) -> list[StreamRow]:
         """Those of the named streams of these gateways that are known, with their ledgers."""
+        return self._streams(stream.c.gateway_id.in_(gateway_ids) & stream.c.stream.in_(names))
+
+    def streams_of(self, gateway_id: int) -> list[StreamRow]:
+        """All streams of the gateway in the order in which they were met, with their ledgers."""
+        return self._streams(stream.c.gateway_id == gateway_id)
+
+    def stream(self, id_: int) -> StreamRow:
+        """The stream, which exists, with its ledger."""
+        return self._streams(stream.c.id == id_)[0]
+
+    def owner(self, name: str) -> int:
+        """The id of the gateway that has a stream of this name; 0 when there is none."""
+        found = select(stream.c.gateway_id).where(stream.c.stream == name).limit(1)
+        return self._connection.scalar(found) or 0
+
+    def _streams(self, which: ColumnElement[bool]) -> list[StreamRow]:
         found: dict[int, StreamRow] = {}
         rows = self._connection.execute(
             select(
@@ -47,19 +82,25 @@ class Ledger:
                 stream.c.stream,
                 stream.c.first_kept,
                 stream.c.catalog_seq,
+                stream.c.next_seq,
+                stream.c.tail_since,
+                stream.c.lossy,
                 ledger.c.first,
                 ledger.c.last,
+                ledger.c.since,
             )
             .select_from(stream.outerjoin(ledger, ledger.c.stream_id == stream.c.id))
-            .where(stream.c.gateway_id.in_(gateway_ids), stream.c.stream.in_(names))
+            .where(which)
+            .order_by(stream.c.id)
         )
-        for id_, gateway_id, name, first_kept, catalog_seq, first, last in rows:
+        for id_, gateway_id, name, kept, catalog_seq, *rest, first, last, since in rows:
             row = found.get(id_)
             if row is None:
-                row = StreamRow(id_, gateway_id, name, first_kept, catalog_seq, RangeSet())
+                row = StreamRow(id_, gateway_id, name, kept, catalog_seq, RangeSet(), *rest)
                 found[id_] = row
             if first is not None:
                 row.committed.add(first, last)
+                row.since[first] = since
         return list(found.values())
 
     def add_stream(self, gateway_id: int, name: str, created_at: int) -> StreamRow:
@@ -72,21 +113,29 @@ class Ledger:
         return StreamRow(key[0], gateway_id, name, 0, 0, RangeSet())
 
     def newest_stream(self, gateway_id: int) -> int:
-        """The id of the stream that the gateway began last; 0 when it has none."""
+        """The id of the stream that the gateway began last and still uses; 0 when it has none."""
         found = self._connection.scalar(
             select(stream.c.id)
-            .where(stream.c.gateway_id == gateway_id)
+            .where(stream.c.gateway_id == gateway_id, stream.c.closed_at.is_(None))
             .order_by(stream.c.id.desc())
             .limit(1)
         )
         return found or 0
 
-    def greeted(self, stream_id: int, first_kept: int, next_seq: int) -> None:
-        """What a hello said of the stream."""
+    def greeted(self, row: StreamRow, first_kept: int, next_seq: int, now_ms: int) -> StreamRow:
+        """Note what a hello said of the stream; returns it as it is now."""
+        had_all = row.next_seq - 1 <= row.committed.last()
+        since = now_ms if had_all or row.tail_since is None else row.tail_since
+        values = {"first_kept": first_kept, "next_seq": next_seq, "tail_since": since}
+        self._connection.execute(update(stream).where(stream.c.id == row.id).values(values))
+        return replace(row, first_kept=first_kept, next_seq=next_seq, tail_since=since)
+
+    def close(self, stream_id: int, at: int) -> None:
+        """Nothing is appended to the stream any more."""
         self._connection.execute(
             update(stream)
-            .where(stream.c.id == stream_id)
-            .values(first_kept=first_kept, next_seq=next_seq)
+            .where(stream.c.id == stream_id, stream.c.closed_at.is_(None))
+            .values(closed_at=at)
         )
 
     def catalog_taken(self, stream_id: int, seq: int) -> None:
@@ -95,26 +144,35 @@ class Ledger:
             update(stream).where(stream.c.id == stream_id).values(catalog_seq=seq)
         )
 
-    def save(self, stream_id: int, before: RangeSet, after: RangeSet) -> None:
-        """Make the ledger ``after``, where it was ``before``."""
-        old, new = dict(before), dict(after)
+    def save(self, row: StreamRow, after: RangeSet, now_ms: int) -> None:
+        """Make the ledger of the stream, as it was read, ``after``."""
+        old, new = dict(row.committed), dict(after)
         added = [f for f in new if f not in old]
         gone = [f for f in old if f not in new]
         for first, last in new.items():
             if first in old and old[first] != last:
                 self._connection.execute(
                     update(ledger)
-                    .where(and_(ledger.c.stream_id == stream_id, ledger.c.first == first))
+                    .where(and_(ledger.c.stream_id == row.id, ledger.c.first == first))
                     .values(last=last)
                 )
         if gone:
             self._connection.execute(
-                delete(ledger).where(ledger.c.stream_id == stream_id, ledger.c.first.in_(gone))
+                delete(ledger).where(ledger.c.stream_id == row.id, ledger.c.first.in_(gone))
             )
         if added:
+            known = row.known()
             self._connection.execute(
                 insert(ledger),
-                [{"stream_id": stream_id, "first": f, "last": new[f]} for f in added],
+                [
+                    {
+                        "stream_id": row.id,
+                        "first": first,
+                        "last": new[first],
+                        "since": known.since_before(first, now_ms),
+                    }
+                    for first in added
+                ],
             )
 
     def reject(self, rows: Sequence[RejectedRow]) -> None:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, union_all, update
 
-from cloud.storage.tables import command, event, gateway, ledger, rejected, site, stream
+from cloud.storage.tables import command, event, gateway, ledger, loss, rejected, site, stream
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayRow:
     """A gateway; ``status`` is its last status message (JSON), where there was one.
 
-    ``committed`` counts the entries in its ledgers, ``missing`` the holes below each ledger's
-    greatest number, ``rejected`` the entries that can never be stored.
+    ``committed`` counts the entries in its ledgers but for the ``lost`` ones, ``missing`` those
+    that are known to exist and not in them, ``rejected`` those that can never be stored.
     """
 
     id: int
@@ -30,6 +30,7 @@ class GatewayRow:
     committed: int
     missing: int
     rejected: int
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Overview:
             query = query.where(gateway.c.id == gateway_id)
         kept = self._ledgers()
         refused = self._rejected()
+        lost = self._lost()
         return [
             GatewayRow(
                 id=row.id,
@@ -76,26 +78,38 @@ class Overview:
                 seen_at=row.seen_at,
                 status_at=row.status_at,
                 status=row.status,
-                committed=kept.get(row.id, (0, 0))[0],
+                committed=kept.get(row.id, (0, 0))[0] - lost.get(row.id, 0),
                 missing=kept.get(row.id, (0, 0))[1],
                 rejected=refused.get(row.id, 0),
+                lost=lost.get(row.id, 0),
             )
             for row in self._connection.execute(query)
         ]
 
     def _ledgers(self) -> dict[int, tuple[int, int]]:
-        """By gateway: entries in the ledgers of its streams, and the holes in them."""
-        size = func.sum(ledger.c.last - ledger.c.first + 1)
+        """By gateway: entries in the ledgers of its streams, and those that they lack."""
+        size = func.coalesce(func.sum(ledger.c.last - ledger.c.first + 1), 0)
+        greatest = func.coalesce(func.max(ledger.c.last), 0)
         query = (
-            select(stream.c.gateway_id, size, func.max(ledger.c.last))
-            .join(ledger, ledger.c.stream_id == stream.c.id)
-            .group_by(stream.c.gateway_id, stream.c.id)
+            select(stream.c.gateway_id, size, greatest, stream.c.next_seq - 1)
+            .outerjoin(ledger, ledger.c.stream_id == stream.c.id)
+            .group_by(stream.c.gateway_id, stream.c.id, stream.c.next_seq)
         )
         found: dict[int, tuple[int, int]] = {}
-        for gateway_id, count, greatest in self._connection.execute(query):
+        for gateway_id, count, last, told in self._connection.execute(query):
             committed, missing = found.get(gateway_id, (0, 0))
-            found[gateway_id] = (committed + int(count), missing + greatest - int(count))
+            lacking = max(last, told) - int(count)
+            found[gateway_id] = (committed + int(count), missing + lacking)
         return found
+
+    def _lost(self) -> dict[int, int]:
+        query = (
+            select(stream.c.gateway_id, func.sum(loss.c.last - loss.c.first + 1))
+            .join(loss, loss.c.stream_id == stream.c.id)
+            .where(stream.c.lossy, loss.c.last.is_not(None))
+            .group_by(stream.c.gateway_id)
+        )
+        return {id_: int(count) for id_, count in self._connection.execute(query)}
 
     def _rejected(self) -> dict[int, int]:
         query = (

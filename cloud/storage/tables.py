@@ -108,6 +108,9 @@ stream = _table(
     Column("next_seq", BigInt, nullable=False, default=1),
     Column("catalog_seq", BigInt, nullable=False, default=0),  # of the newest catalog taken
     Column("created_at", Millis, nullable=False),
+    Column("tail_since", Millis),  # since when a hello says that there is more than the ledger has
+    Column("closed_at", Millis),  # since when it is known that nothing is appended any more
+    Column("lossy", Boolean, nullable=False, default=False),  # whether there is a loss of it
     UniqueConstraint("gateway_id", "stream"),
 )
 
@@ -116,6 +119,28 @@ ledger = _table(
     Column("stream_id", Id, primary_key=True, autoincrement=False),
     Column("first", BigInt, primary_key=True, autoincrement=False),
     Column("last", BigInt, nullable=False),
+    Column("since", Millis, nullable=False, default=0),  # known: something is missing before it
+)
+
+loss = _table(
+    "loss",  # dealt with, but not in the database, and why: disjoint parts of the ledger
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("first", BigInt, primary_key=True, autoincrement=False),
+    Column("last", BigInt),  # null: all from first on, also what the ledger does not know of
+    Column("reason", String(200), nullable=False),
+    Column("start_at", Millis, nullable=False),  # measured between these two times, as far as
+    Column("end_at", Millis, nullable=False),  # can be told from what is beside it
+    Column("received_at", Millis, nullable=False),
+)
+
+gap = _table(
+    "gap",  # of each stream that lacks something: what it lacks first, and how often it was asked
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("first", BigInt, nullable=False),
+    Column("last", BigInt, nullable=False),
+    Column("waits_since", Millis, nullable=False),  # nothing of it has come since then
+    Column("asked", Integer, nullable=False, default=0),
+    Column("told", Boolean, nullable=False, default=False),  # there is an alarm
 )
 
 rejected = _table(
@@ -164,6 +189,7 @@ register = _table(
     Column("state_1", String(48)),
     Column("writable", Boolean, nullable=False, default=False),
     Column("active", Boolean, nullable=False, default=True),
+    Column("added_at", Millis, nullable=False, default=0),  # when a catalog first had it
     UniqueConstraint("device_id", "key", "kind", "decimals"),
 )
 

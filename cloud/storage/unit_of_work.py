@@ -10,13 +10,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from cloud.storage.accounts import Accounts
+from cloud.storage.books import Books
 from cloud.storage.commands import Commands
 from cloud.storage.configurations import Configurations
+from cloud.storage.coverage import Coverage
 from cloud.storage.engine import READ_ONLY, open_engine, translate
 from cloud.storage.events import Events
+from cloud.storage.gaps import Gaps
 from cloud.storage.gateways import Gateways
 from cloud.storage.inventory import Inventory
 from cloud.storage.ledger import Ledger
+from cloud.storage.losses import Losses
 from cloud.storage.meters import Meters
 from cloud.storage.overview import Overview
 from cloud.storage.quarantine import Quarantine
@@ -35,12 +39,16 @@ class UnitOfWork:
     def __init__(self, connection: Connection, generation: int) -> None:
         self.generation = generation
         self.accounts = Accounts(connection)
+        self.books = Books(connection)
         self.commands = Commands(connection)
         self.configurations = Configurations(connection)
+        self.coverage = Coverage(connection)
         self.events = Events(connection)
+        self.gaps = Gaps(connection)
         self.gateways = Gateways(connection)
         self.inventory = Inventory(connection)
         self.ledger = Ledger(connection)
+        self.losses = Losses(connection)
         self.meters = Meters(connection)
         self.overview = Overview(connection)
         self.quarantine = Quarantine(connection)

@@ -1,4 +1,7 @@
-"""Sends commands and configurations: claims what is due, marks it, commits, then publishes."""
+"""Sends commands and configurations: claims what is due, marks it, commits, then publishes.
+
+Beside that, what gateways are asked for again.
+"""
 
 import asyncio
 import secrets
@@ -8,6 +11,7 @@ from typing import TypeVarTuple
 from cloud.services import commands, configuration
 from cloud.services.commands import Publication
 from cloud.services.store import Store
+from cloud.workers.reconcile import Reconciler
 from common.clock import Clock
 from common.errors import Retryable, Unreachable
 from common.logs import events
@@ -67,6 +71,7 @@ class DispatchWorker:
             tasks.create_task(self.session.run())
             tasks.create_task(self._work())
             tasks.create_task(self._pass_on())
+            tasks.create_task(Reconciler(self._store, self.session, self._clock).run())
 
     async def _pass_on(self) -> None:
         while True:

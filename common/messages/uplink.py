@@ -111,7 +111,16 @@ class CommandReport(Struct, frozen=True, tag="command", tag_field="k", omit_defa
     detail: Text = ""
 
 
-Body = Catalog | Readings | Event | CommandReport
+class Salvaged(Struct, frozen=True, tag="salvaged", tag_field="k"):
+    """Entry ``seq`` of an old ``stream`` of the gateway, read out of its damaged file."""
+
+    at: Millis
+    stream: HexId
+    seq: Seq
+    body: Raw
+
+
+Body = Catalog | Readings | Event | CommandReport | Salvaged
 
 
 class DeviceStatus(Struct, frozen=True, omit_defaults=True):

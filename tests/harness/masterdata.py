@@ -80,6 +80,7 @@ class MasterData:
         interval_s: int = 0,
         medium: Medium = Medium.COLD_WATER,
         active: bool = True,
+        added_at: int = 0,
     ) -> int:
         output = kind is Kind.OUTPUT
         return self._add(
@@ -96,6 +97,7 @@ class MasterData:
             state_1="open" if output else None,
             writable=output,
             active=active,
+            added_at=added_at,
         )
 
     def add_readings(
@@ -131,8 +133,37 @@ class MasterData:
             received_at=1000,
         )
 
+    def add_loss(self, stream_id: int, first: int, last: int, start_at: int, end_at: int) -> None:
+        self._insert(
+            tables.loss,
+            stream_id=stream_id,
+            first=first,
+            last=last,
+            reason="drop_oldest",
+            start_at=start_at,
+            end_at=end_at,
+            received_at=end_at,
+        )
+
+    def add_quarantined(self, topic: str, payload: bytes, reason: str) -> None:
+        self._insert(
+            tables.quarantine,
+            topic=topic,
+            payload=payload,
+            reason=reason,
+            size=len(payload),
+            received_at=1000,
+        )
+
     def add_event(
-        self, stream_id: int, seq: int, gateway_id: int, *, at: int, severity: str = "alarm"
+        self,
+        stream_id: int,
+        seq: int,
+        gateway_id: int,
+        *,
+        at: int,
+        severity: str = "alarm",
+        code: str = "leak",
     ) -> None:
         self._insert(
             tables.event,
@@ -142,7 +173,7 @@ class MasterData:
             device="water-1",
             at=at,
             received_at=at,
-            code="leak",
+            code=code,
             severity=severity,
             text="It drips",
             data="{}",

@@ -1,0 +1,185 @@
+"""What the routes about the books answer: ledger, rejections, quarantine, completeness."""
+
+import base64
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from cloud.api.models import Model, Time
+
+
+def _encoded(value: object) -> object:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+Encoded = Annotated[str, BeforeValidator(_encoded)]
+
+EXAMPLE_STREAM = "0f5c2d6c1a9b4e0e8f7a6b5c4d3e2f10"
+
+
+class Range(Model):
+    """Entries ``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+
+
+class Missing(Range):
+    """Entries that are known to exist, and did not come."""
+
+    since: Time = Field(description="Since when that is known")
+    held: bool = Field(description="Whether the gateway can still have them, as far as it said")
+
+
+class Loss(Model):
+    """Entries that will never come, and why."""
+
+    first: int
+    last: int | None = Field(description="null: all from `first` on")
+    reason: str = Field(description="As the gateway gave it: drop_oldest, thin, journal_damaged …")
+    start: Time = Field(description="They were measured between this time")
+    end: Time = Field(description="and this one, as far as can be told")
+    received_at: Time = Field(description="When the cloud learned of it")
+
+
+class StreamBooks(Model):
+    """The books of one stream."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "stream": EXAMPLE_STREAM,
+                    "current": True,
+                    "since": "2026-06-01T08:00:00Z",
+                    "closed_at": None,
+                    "settled": [{"first": 1, "last": 4000}, {"first": 4010, "last": 4320}],
+                    "missing": [
+                        {"first": 4001, "last": 4009, "since": "2026-06-02T11:58:00Z", "held": True}
+                    ],
+                    "losses": [
+                        {
+                            "first": 2001,
+                            "last": 2500,
+                            "reason": "drop_oldest",
+                            "start": "2026-06-01T20:00:00Z",
+                            "end": "2026-06-01T21:40:00Z",
+                            "received_at": "2026-06-02T06:00:00Z",
+                        }
+                    ],
+                    "committed": 3811,
+                    "lost": 500,
+                    "rejected": 0,
+                }
+            ]
+        }
+    )
+
+    stream: str
+    current: bool = Field(description="Whether the gateway appends to it now")
+    since: Time = Field(description="When it was met first")
+    closed_at: Time | None = Field(description="When it was learned that it has ended, if it was")
+    settled: list[Range] = Field(description="Committed, rejected or lost")
+    missing: list[Missing]
+    losses: list[Loss]
+    committed: int = Field(description="Entries that came, the rejected ones among them")
+    lost: int = Field(description="Entries in `losses`, but for those of an open end")
+    rejected: int
+
+
+class RejectedEntry(Model):
+    """An entry that can never be stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "stream": EXAMPLE_STREAM,
+                    "seq": 4320,
+                    "reason": "no catalog says what register number 7 is",
+                    "body": '{"k":"readings","at":1763900000000,"r":[[7,1,0,null]]}',
+                    "size": 54,
+                    "received_at": "2026-06-02T11:58:00Z",
+                }
+            ]
+        }
+    )
+
+    stream: str
+    seq: int
+    reason: str
+    body: str = Field(description="What it said: its first 4,096 bytes; empty if unreadable")
+    size: int = Field(description="Its whole length in bytes")
+    received_at: Time
+
+
+class QuarantinedMessage(Model):
+    """A message that could not be taken apart; the newest 2,000 are kept."""
+
+    id: int
+    topic: str
+    reason: str
+    size: int = Field(description="Its whole length in bytes")
+    payload: Encoded = Field(description="Base64 of its first 65,536 bytes, as they came")
+    text: str | None = Field(description="The same inflated and as text, where it is that")
+    received_at: Time
+
+
+class Completeness(Model):
+    """The readings of one local day; or of a part, where it is not over."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "start": "2026-06-01T21:00:00Z",
+                    "end": "2026-06-02T21:00:00Z",
+                    "expected": 1440,
+                    "got": 1400,
+                    "estimated": 2,
+                    "missing": 40,
+                    "failing": 10,
+                    "lost": 30,
+                    "waiting": 0,
+                }
+            ]
+        }
+    )
+
+    start: Time
+    end: Time
+    expected: int = Field(description="By the interval, since it was added, until now")
+    got: int = Field(description="With a value; further ones within one interval do not count")
+    estimated: int = Field(description="Those of `got` that are not of good quality")
+    missing: int = Field(description="`expected` without `got`")
+    failing: int = Field(description="Those of `missing` for which the device gave no value")
+    lost: int = Field(description="Those of `missing` that the ledger knows as lost")
+    waiting: int = Field(description="Those of `missing` that the gateway may still have")
+
+
+class RegisterCompleteness(Model):
+    """How complete a register is, day by day."""
+
+    register_id: int
+    key: str
+    name: str
+    interval_s: int
+    days: list[Completeness]
+
+
+class DeviceCompleteness(Model):
+    """How complete a device is; `days` are the sums over its registers."""
+
+    key: str
+    name: str
+    days: list[Completeness]
+    registers: list[RegisterCompleteness]
+
+
+class GatewayCompleteness(Model):
+    """How complete a gateway is; `days` are the sums over its devices."""
+
+    gateway: str
+    timezone: str
+    days: list[Completeness]
+    devices: list[DeviceCompleteness]

@@ -1,0 +1,127 @@
+"""The books as people ask for them: losses, rejected entries, messages in quarantine."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from cloud.storage.losses import LossRow
+from cloud.storage.tables import gateway, loss, quarantine, rejected, site, stream
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """Of a stream: when it was met and closed, and how much was rejected and lost of it."""
+
+    created_at: int
+    closed_at: int | None
+    rejected: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """``body`` is the beginning of the entry, ``size`` its whole length in bytes."""
+
+    stream: str
+    seq: int
+    reason: str
+    body: bytes
+    size: int
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """``payload`` is the beginning of the message, ``size`` its whole length in bytes."""
+
+    id: int
+    topic: str
+    reason: str
+    size: int
+    payload: bytes
+    received_at: int
+
+
+class Books:
+    """Questions about what is not in the database, and why. Nothing here writes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def facts(self, gateway_id: int) -> dict[int, StreamFacts]:
+        """By stream id; an open end of a loss counts as nothing."""
+        refused = (
+            select(func.count())
+            .where(rejected.c.stream_id == stream.c.id)
+            .correlate(stream)
+            .scalar_subquery()
+        )
+        lost = (
+            select(func.coalesce(func.sum(loss.c.last - loss.c.first + 1), 0))
+            .where(loss.c.stream_id == stream.c.id, loss.c.last.is_not(None))
+            .correlate(stream)
+            .scalar_subquery()
+        )
+        query = select(stream.c.id, stream.c.created_at, stream.c.closed_at, refused, lost)
+        rows = self._connection.execute(query.where(stream.c.gateway_id == gateway_id))
+        return {id_: StreamFacts(*facts[:2], *map(int, facts[2:])) for id_, *facts in rows}
+
+    def losses(self, stream_id: int, limit: int) -> list[LossRow]:
+        """The newest ``limit`` losses of a stream, in order of their numbers."""
+        query = (
+            select(loss)
+            .where(loss.c.stream_id == stream_id)
+            .order_by(loss.c.first.desc())
+            .limit(limit)
+        )
+        return [LossRow(*row) for row in self._connection.execute(query)][::-1]
+
+    def loss_spans(self, gateway_id: int, start: int, end: int) -> list[tuple[int, int]]:
+        """Between which times something of the gateway was lost that overlaps start..end."""
+        query = (
+            select(loss.c.start_at, loss.c.end_at)
+            .join(stream, stream.c.id == loss.c.stream_id)
+            .where(stream.c.gateway_id == gateway_id)
+            .where(loss.c.start_at < end, loss.c.end_at > start)
+            .order_by(loss.c.start_at)
+        )
+        return [(row[0], row[1]) for row in self._connection.execute(query)]
+
+    def timezone(self, gateway_id: int) -> str:
+        """The IANA name of the zone of a gateway's site; the gateway exists."""
+        query = select(site.c.timezone).join(gateway, gateway.c.site_id == site.c.id)
+        return str(self._connection.scalar(query.where(gateway.c.id == gateway_id)))
+
+    def rejections(self, gateway_id: int, limit: int, kept_bytes: int) -> list[RejectedRow]:
+        """The entries of a gateway that were rejected last, newest first."""
+        query = (
+            select(
+                stream.c.stream,
+                rejected.c.seq,
+                rejected.c.reason,
+                func.substr(rejected.c.body, 1, kept_bytes),
+                func.length(rejected.c.body),
+                rejected.c.received_at,
+            )
+            .join(stream, stream.c.id == rejected.c.stream_id)
+            .where(stream.c.gateway_id == gateway_id)
+            .order_by(rejected.c.received_at.desc(), rejected.c.stream_id, rejected.c.seq.desc())
+            .limit(limit)
+        )
+        return [RejectedRow(*row) for row in self._connection.execute(query)]
+
+    def quarantined(self, limit: int) -> list[QuarantineRow]:
+        """The messages that were put aside last, newest first."""
+        query = (
+            select(
+                quarantine.c.id,
+                quarantine.c.topic,
+                quarantine.c.reason,
+                quarantine.c.size,
+                quarantine.c.payload,
+                quarantine.c.received_at,
+            )
+            .order_by(quarantine.c.id.desc())
+            .limit(limit)
+        )
+        return [QuarantineRow(*row) for row in self._connection.execute(query)]
