@@ -22,6 +22,7 @@ from edge_agent.gateway_clock import GatewayClock
 from edge_agent.health import Health
 from edge_agent.intake import Intake
 from edge_agent.kernel import Kernel, unsynchronised
+from edge_agent.machine import machine_id
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
@@ -53,8 +54,10 @@ class App:
         numbers: Numbers,
         timekeeper: Timekeeper,
         pace: Pace | None = None,
+        machine: str = "",
     ) -> None:
         self.config = config
+        self._machine = machine
         self.database = database
         self.journal = journal
         self.devices = devices
@@ -134,9 +137,14 @@ class App:
             if await self.timekeeper.hear(resume.at, waited_s):
                 await uplink.on_resume(resume)
 
-        prepare = self.timekeeper.fixes.prepare
         uplink = self.uplink = Uplink(
-            self.journal, publish, self._hello, self._clock, pace, prepare=prepare
+            self.journal,
+            publish,
+            self._hello,
+            self._clock,
+            pace,
+            machine=self._machine,
+            prepare=self.timekeeper.fixes.prepare,
         )
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
@@ -151,12 +159,14 @@ class App:
         status = topics.up(gateway, "status")
         mqtt = self.mqtt = MqttSession(
             settings,
-            f"inmetter-{gateway}",
+            # With the computer's name in it, a copy of this gateway does not throw it out.
+            "-".join(filter(None, ("inmetter", gateway, self._machine))),
             clock=self._clock,
             subscriptions=[topics.down(gateway, leaf) for leaf in topics.DOWN],
             on_message=downlink.receive,
             on_connect=on_connect,
             will=lambda: Will(status, health.will(mqtt.connects + 1)),
+            on_trouble=uplink.outage.note,
         )
 
     def _hello(self) -> Hello:
@@ -174,6 +184,7 @@ class App:
             timezone=gateway.timezone,
             agent=f"inmetter {_version()}",
             clock=self._clock.quality,
+            machine=self._machine,
         )
 
     def _add_parts(self) -> None:
@@ -208,11 +219,17 @@ class App:
 
 
 async def build(
-    config: Config, clock: Clock, pace: Pace | None = None, *, kernel: Kernel | None = None
+    config: Config,
+    clock: Clock,
+    pace: Pace | None = None,
+    machine: str | None = None,
+    *,
+    kernel: Kernel | None = None,
 ) -> App:
     """An agent for the configuration: its file is open, its registers are numbered.
 
-    ``kernel`` says what ``clock`` is worth; without it, that nobody keeps it right.
+    ``machine`` is which computer this is, where it is not to be found out. ``kernel`` says what
+    ``clock`` is worth; without it, that nobody keeps it right.
     Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
     """
     kernel = kernel or unsynchronised()
@@ -241,6 +258,7 @@ async def build(
             numbers=numbers,
             timekeeper=timekeeper,
             pace=pace,
+            machine=machine_id() if machine is None else machine,
         )
     except BaseException:
         database.close()
