@@ -22,7 +22,6 @@ from edge_agent.gateway_clock import GatewayClock
 from edge_agent.health import Health
 from edge_agent.intake import Intake
 from edge_agent.kernel import Kernel, unsynchronised
-from edge_agent.machine import machine_id
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
@@ -143,8 +142,8 @@ class App:
             self._hello,
             self._clock,
             pace,
-            machine=self._machine,
             prepare=self.timekeeper.fixes.prepare,
+            machine=self._machine,
         )
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
@@ -220,17 +219,12 @@ class App:
 
 
 async def build(
-    config: Config,
-    clock: Clock,
-    pace: Pace | None = None,
-    machine: str | None = None,
-    *,
-    kernel: Kernel | None = None,
+    config: Config, clock: Clock, pace: Pace | None = None, *, kernel: Kernel | None = None
 ) -> App:
     """An agent for the configuration: its file is open, its registers are numbered.
 
-    ``machine`` is which computer this is, where it is not to be found out. ``kernel`` says what
-    ``clock`` is worth; without it, that nobody keeps it right.
+    ``kernel`` says what ``clock`` is worth, and which computer this is; without it, that nobody
+    keeps the clock right, and that the computer is unknown.
     Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
     """
     kernel = kernel or unsynchronised()
@@ -259,7 +253,7 @@ async def build(
             numbers=numbers,
             timekeeper=timekeeper,
             pace=pace,
-            machine=machine_id() if machine is None else machine,
+            machine=kernel.machine,
         )
     except BaseException:
         database.close()

@@ -1,4 +1,4 @@
-"""What the kernel says of its clock: whether it is kept right, and which boot this is."""
+"""What is known of this computer: which it is, which boot, whether its clock is kept right."""
 
 import ctypes
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from common.ids import new_stream_id
+from edge_agent.machine import machine_id
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STA_UNSYNC: Final = 0x40
@@ -39,11 +40,12 @@ class ClockState:
 class Kernel:
     """``boot`` names the computer's boot: its monotonic times go on until the next one.
 
-    ``synchronised``: whether the wall clock is kept right now.
+    ``synchronised``: whether the wall clock is kept right now. ``machine``: ``machine_id``.
     """
 
     boot: str
     synchronised: Callable[[], bool]
+    machine: str = ""
 
 
 def ask_clock() -> ClockState:
@@ -65,7 +67,7 @@ def this_kernel(boot_id: Path = BOOT_ID) -> Kernel:
         boot = boot_id.read_text("ascii").strip()
     except OSError:
         boot = new_stream_id()
-    return Kernel(boot, _is_synchronised)
+    return Kernel(boot, _is_synchronised, machine_id())
 
 
 def unsynchronised() -> Kernel:

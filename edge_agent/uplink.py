@@ -74,8 +74,8 @@ class Uplink:
         clock: Clock,
         pace: Pace | None = None,
         *,
-        machine: str = "",
         prepare: Callable[[list[Entry]], list[Entry]] = list,
+        machine: str = "",
     ) -> None:
         self._journal = journal
         self._machine = machine

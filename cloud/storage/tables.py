@@ -94,6 +94,9 @@ gateway = _table(
     Column("seen_at", Millis),
     Column("status_at", Millis),
     Column("status", LongText),  # the last status message, JSON
+    Column("machine", Key(64), nullable=False, default=""),  # the computer that is the gateway
+    Column("claimed_by", Key(64), nullable=False, default=""),  # another one that was refused
+    Column("claimed_at", Millis),
 )
 
 stream = _table(
