@@ -55,6 +55,10 @@ class MqttSettings(Struct, frozen=True, forbid_unknown_fields=True):
     keepalive_s: int = 10
 
 
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which Python has no name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Will:
     """What the broker says, retained, when this client is gone without a word."""
@@ -68,7 +72,8 @@ class MqttSession:
 
     A clean session: whatever must not be lost is acknowledged end to end, above this class.
     Nothing but ``run`` is needed to keep it alive. Messages are read between calls of
-    ``on_connect`` and ``on_message``, which therefore wait for no ``publish``.
+    ``on_connect`` and ``on_message``, which therefore wait for no ``publish``. While the computer's
+    clock is wrong (``knows_date``), a certificate's dates are not looked at, all else of it is.
     """
 
     def __init__(
@@ -82,7 +87,9 @@ class MqttSession:
         on_connect: Callable[[], Awaitable[None]] | None = None,
         will: Callable[[], Will] | None = None,
         on_trouble: Callable[[Trouble], None] = lambda _: None,
+        knows_date: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._knows_date = knows_date
         self._settings = settings
         self._client_id = client_id
         self._clock = clock
@@ -168,7 +175,8 @@ class MqttSession:
                 patience.reschedule(0)  # the client library would not tell them
 
     def _new_client(self) -> aiomqtt.Client:
-        return _client(self._settings, self._client_id, self._will() if self._will else None)
+        will = self._will() if self._will else None
+        return _client(self._settings, self._client_id, will, dates=self._knows_date())
 
 
 def trouble_of(error: Exception) -> Trouble:
@@ -187,7 +195,18 @@ def trouble_of(error: Exception) -> Trouble:
     return Trouble.BROKER if unanswered else Trouble.NETWORK
 
 
-def _client(settings: MqttSettings, client_id: str, will: Will | None = None) -> aiomqtt.Client:
+def _tls(settings: MqttSettings, *, dates: bool) -> ssl.SSLContext | None:
+    if not settings.tls_ca_file:
+        return None
+    context = ssl.create_default_context(cafile=settings.tls_ca_file)
+    if not dates:
+        context.verify_flags |= _NO_CHECK_TIME
+    return context
+
+
+def _client(
+    settings: MqttSettings, client_id: str, will: Will | None = None, *, dates: bool = True
+) -> aiomqtt.Client:
     password = read_secret(Path(settings.password_file)) if settings.password_file else None
     client = aiomqtt.Client(
         settings.host,
@@ -199,11 +218,7 @@ def _client(settings: MqttSettings, client_id: str, will: Will | None = None) ->
         keepalive=settings.keepalive_s,
         timeout=settings.keepalive_s,
         will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
-        tls_context=(
-            ssl.create_default_context(cafile=settings.tls_ca_file)
-            if settings.tls_ca_file
-            else None
-        ),
+        tls_context=_tls(settings, dates=dates),
         max_queued_incoming_messages=QUEUED_MESSAGES,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )

@@ -178,6 +178,7 @@ class App:
             subscriptions=[topics.down(gateway, leaf) for leaf in topics.DOWN],
             on_message=downlink.receive,
             on_connect=on_connect,
+            knows_date=lambda: self._clock.computer_knows_date,
             will=lambda: Will(status, health.will(mqtt.connects + 1)),
             on_trouble=uplink.outage.note,
         )

@@ -31,6 +31,8 @@ BEFORE_MS = 300_000
 STEP_MS = 1000
 """By so much a clock does not move of itself between two looks: it was set."""
 
+DAY_MS = 86_400_000
+
 DIFFERS_MS = 300_000
 """Two clocks that are kept right are not so far apart."""
 
@@ -87,6 +89,12 @@ class GatewayClock:
 
     async def sleep(self, seconds: float) -> None:
         await self._source.sleep(seconds)
+
+    @property
+    def computer_knows_date(self) -> bool:
+        """Whether the computer's own clock is right to the day: certificates are checked by it."""
+        known_here = self.quality is not ClockQuality.UNKNOWN
+        return known_here and abs(self._shift - self._ahead_ms()) < DAY_MS
 
     @property
     def fix(self) -> Fix | None:

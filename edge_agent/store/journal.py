@@ -175,7 +175,6 @@ class Journal:
 
         False when it is not about entries of this stream that exist: then nothing changes.
         """
-
         added: list[int] = []
 
         def run(connection: sqlite3.Connection) -> bool:
@@ -314,8 +313,7 @@ class Journal:
         self._catalogs = [seq for (seq,) in connection.execute("SELECT seq FROM catalog")]
         (self._rejected,) = connection.execute("SELECT count(*) FROM rejected").fetchone()
         given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'")
-        row = given.fetchone()
-        self.next_seq = (row[0] if row else 0) + 1
+        self.next_seq = (given.fetchone() or (0,))[0] + 1
         (first,) = connection.execute("SELECT min(seq) FROM entry").fetchone()
         self.first_kept = self.next_seq if first is None else first
 

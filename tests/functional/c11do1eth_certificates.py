@@ -28,15 +28,15 @@ class Certificates:
     def key(self) -> Path:
         return self.directory / "server.key"
 
-    def issue(self, serial: int = 1) -> None:
-        """A certificate for 127.0.0.1 from this authority, with a new key."""
+    def issue(self, serial: int = 1, days: int = 2) -> None:
+        """A certificate for 127.0.0.1 from this authority, with a new key. It ends in ``days``."""
         new, new_key = self.directory / "new.pem", self.directory / "new.key"
         request, extensions = self.directory / "request.pem", self.directory / "extensions"
         extensions.write_text(EXTENSIONS)
         openssl("req", *KEY, "-keyout", new_key, "-out", request, "-subj", NAME)
         openssl(
             *("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.directory / "ca.key"),
-            *("-set_serial", str(serial), "-days", "2", "-extfile", extensions, "-out", new),
+            *("-set_serial", str(serial), "-days", str(days), "-extfile", extensions, "-out", new),
         )
         new_key.replace(self.key)
         new.replace(self.server)

@@ -5,19 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common.clock import SystemClock, to_ms
 from common.messages.batch import ClockQuality
 from common.messages.uplink import Event, Readings
+from common.mqtt import MqttSession
 from common.ranges import RangeSet
 from common.reading import Quality
 from edge_agent.app import App, build
 from edge_agent.collector import Collector
 from edge_agent.device_state import DeviceStates
 from edge_agent.kernel import Kernel
+from tests.functional.c11do1eth_certificates import make_certificates
 from tests.functional.test_edge_uplink import PATIENT, config, settled
 from tests.functional.tiny_cloud import TinyCloud, tiny_cloud
 from tests.harness.mosquitto import Mosquitto
@@ -252,3 +256,47 @@ async def test_what_was_made_in_1970_is_kept_as_long_as_everything_else(tmp_path
         assert await journal.prune(NOW + NEAR) == last
     finally:
         await app.close()
+
+
+async def test_a_computer_in_1970_gets_to_a_broker_with_tls_to_learn_the_time(
+    tmp_path: Path,
+) -> None:
+    """An expired certificate stands for one that a clock in 1970 takes for not yet valid."""
+    made = make_certificates(tmp_path / "ours")
+    made.issue(days=-1)
+    other = make_certificates(tmp_path / "others")
+    (tmp_path / "broker").mkdir()
+    access = f"allow_anonymous true\ncertfile {made.server}\nkeyfile {made.key}\n"
+    with Mosquitto(tmp_path / "broker", access) as broker:
+
+        async def connects(authority: Path, *, knows_date: bool) -> bool:
+            connected = asyncio.Event()
+            session = MqttSession(
+                msgspec.structs.replace(broker.settings, tls_ca_file=str(authority)),
+                "clock",
+                clock=SystemClock(),
+                subscriptions=[],
+                on_message=nothing,
+                on_connect=partial(nothing, "", b"", connected),
+                on_trouble=lambda _: troubles.set(),
+                knows_date=lambda: knows_date,
+            )
+            troubles = asyncio.Event()
+            running = [asyncio.ensure_future(one) for one in (connected.wait(), troubles.wait())]
+            run = asyncio.ensure_future(session.run())
+            await asyncio.wait([*running, run], return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                task.cancel()
+            while not run.done():
+                run.cancel()
+                await asyncio.wait([run], timeout=1)
+            return connected.is_set()
+
+        assert not await connects(made.ca, knows_date=True)
+        assert await connects(made.ca, knows_date=False)
+        assert not await connects(other.ca, knows_date=False)
+
+
+async def nothing(_topic: str, _payload: bytes, connected: asyncio.Event | None = None) -> None:
+    if connected:
+        connected.set()

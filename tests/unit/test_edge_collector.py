@@ -202,3 +202,14 @@ async def test_a_line_that_is_too_slow_is_told_once(tmp_path: Path) -> None:
         found = await bodies(journal)
         told = [body.text for body in found if isinstance(body, Event)]
         assert told == ["line bus1 needs 74 s for what should be read every 60 s"]
+
+
+async def test_a_gateway_that_does_not_know_the_time_blames_no_device(tmp_path: Path) -> None:
+    clock = ManualClock(0)
+    clock.advance(5)
+    async with opened(tmp_path, clock) as journal:
+        collector = Collector(journal, {"m": {"power": 1}}, DeviceStates(["m"]), clock)
+        await collector.poll_once(Meter("m", clock, ["1"]))
+        [body] = await bodies(journal)
+        assert isinstance(body, Readings)
+        assert (body.at, body.r[0].quality) == (5000, Quality.TIME_UNCERTAIN)

@@ -155,3 +155,13 @@ def test_a_drift_too_slow_to_be_a_step_is_none() -> None:
         bench.computer.advance(1)
         bench.clock.look()
     assert bench.told() == []
+
+
+def test_a_computers_own_date_is_known_only_when_its_clock_is_right() -> None:
+    bench = Bench(0)
+    assert not bench.clock.computer_knows_date
+    bench.clock.hear(NOW)
+    assert not bench.clock.computer_knows_date
+    bench.computer.set_wall(NOW)
+    bench.clock.look()
+    assert bench.clock.computer_knows_date
