@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import secrets
 import shutil
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from tests.prove.run import prove
 
 VAR = Path("var/prove")
+SEED = re.compile(r"[A-Za-z0-9_-]{0,32}")
+"""It names the folder, which is made anew."""
 
 
 def main() -> int:
@@ -19,6 +22,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=3, help="how long the storm is")
     parser.add_argument("--gateways", type=int, default=4)
     arguments = parser.parse_args()
+    if not (0 < arguments.minutes <= 60 and 1 <= arguments.gateways <= 50):
+        parser.error("expected 0 to 60 minutes, and 1 to 50 gateways")
+    if not SEED.fullmatch(arguments.seed):
+        parser.error("--seed: expected up to 32 letters, digits, - and _")
     seed = arguments.seed or secrets.token_hex(3)
     sys.stdout.write(f"seed {seed}\n")
     sys.stdout.flush()
@@ -29,6 +36,9 @@ def main() -> int:
     except AssertionError as error:
         sys.stdout.write(f"{_log(directory)}\nthe fleet does not come to rest: {error}\n")
         sys.stdout.write(f"see {directory}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stdout.write("interrupted\n")
         return 1
     told = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **proof.figures()}
     (VAR / "last.json").write_text(json.dumps(told, indent=1) + "\n")
