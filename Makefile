@@ -4,10 +4,13 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PORT ?= 8080
 FRESH ?= 0
+SEED ?=
+MINUTES ?= 3
+GATEWAYS ?= 4
 PYTEST_ARGS ?=
 SOURCES := common edge_agent cloud deploy tests
 
-.PHONY: help demo test setup services check format bench screenshots requirements clean
+.PHONY: help demo test prove setup services check format bench screenshots requirements clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -17,6 +20,9 @@ demo: .venv/demo.stamp ## a whole site in simulation, with its cloud, on this ma
 
 test: setup services ## everything a test needs is installed, every test is run
 	@$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
+
+prove: setup services ## a fleet in a storm of faults, and its books (SEED=n repeats one, MINUTES=3)
+	@$(BIN)/python -m tests.prove --seed "$(SEED)" --minutes $(MINUTES) --gateways $(GATEWAYS)
 
 setup: .venv/dev.stamp ## the development environment in .venv
 

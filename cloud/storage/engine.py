@@ -28,7 +28,9 @@ class Unstorable(Permanent):
 def open_engine(url: str, *, pool_size: int = 8, timeout_s: int = 60) -> Engine:
     """An engine for ``url``; raises ConfigError for a URL of another kind. Does not connect.
 
-    A statement that takes longer than ``timeout_s`` (not on SQLite) loses its connection.
+    A statement that takes longer than ``timeout_s`` (not on SQLite) loses its connection, and so
+    does one whose client has said nothing for so long: where a network forgets a connection, the
+    server would keep its transaction, and with it the gateways' locks, for hours.
     """
     try:
         parsed = make_url(url)
@@ -50,6 +52,7 @@ def open_engine(url: str, *, pool_size: int = 8, timeout_s: int = 60) -> Engine:
                 "connect_timeout": 5,
                 "read_timeout": timeout_s,
                 "write_timeout": timeout_s,
+                "init_command": f"SET SESSION wait_timeout = {timeout_s:d}",
             },
         )
     except ArgumentError as error:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from common.clock import Clock
 from common.errors import InMetterError, NoAnswer, Unreachable
 from common.logs import events
-from edge_agent.protocols.c11do1eth import MAX_LINE, Ack, Cmd, Frame, LineBuffer, Result, Rsp
+from edge_agent.protocols.c11do1eth import MAX_LINE, Ack, Cmd, Frame, LineBuffer, Result, Rsp, Verb
 from edge_agent.simulators.c11do1eth_core import C11Core
 from edge_agent.simulators.faults import FaultKind, Troubles
 from edge_agent.simulators.wire import Wire, connect
@@ -25,7 +26,8 @@ class C11Simulator:
     With ``tls_ca_file`` it speaks TLS, and only with a server whose certificate that authority has
     signed for ``host``.
     ``tick_s`` is how often the core looks at its counter. ``wire`` is where faults come in. While
-    it is not ``powered`` it does nothing.
+    it is not ``powered`` it does nothing. ``on_order`` hears of every order to set the output, in
+    words, before it is looked at.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class C11Simulator:
         self.core = core
         self.sessions = 0
         self.powered = True
+        self.on_order: Callable[[str], None] | None = None
         self._address = (host, port)
         self._clock = clock
         self._tls = ssl.create_default_context(cafile=tls_ca_file) if tls_ca_file else None
@@ -107,6 +110,10 @@ class C11Simulator:
     def _answers(self, frame: Frame) -> list[Frame]:
         """The core's, but for an order that finds the module busy."""
         now_ms = self._clock.now_ms()
+        if isinstance(frame, Cmd) and frame.verb == Verb.OUT and self.on_order is not None:
+            words = " ".join((frame.verb, *frame.arguments))
+            if frame.arguments != ("READ",):
+                self.on_order(f"c11do1eth {self.core.device} hears {words} of {frame.command}")
         if isinstance(frame, Cmd) and self._wire.troubles.on(FaultKind.BUSY):
             done_ms = self.core.clock_ms(now_ms)
             return [Rsp(self.core.device, frame.command, Result.FAILED, None, done_ms)]

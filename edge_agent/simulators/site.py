@@ -157,6 +157,7 @@ class SimulatedSite:
                 control = await self._control.start() if self._control is not None else ""
                 for module in self.modules.values():
                     module.power_up()
+                    module.simulator.on_order = say
                     powered.append(module)
                 async with asyncio.TaskGroup() as tasks:
                     for module in powered:

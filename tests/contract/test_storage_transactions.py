@@ -6,14 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pymysql
 import pytest
 
-from cloud.storage.engine import StorageAway, Unstorable
+from cloud.storage.engine import StorageAway, Unstorable, open_engine
 from cloud.storage.events import EventRow
+from cloud.storage.gateways import Gateways
 from cloud.storage.migrations import migrate
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.errors import ConfigError, Permanent, Retryable
 from common.ranges import RangeSet
 from tests.harness.mariadb import MariaDb
 from tests.harness.ports import free_port
+from tests.harness.proxy import Proxy
 from tests.harness.tables import rows_of
 
 NOW = 1_763_900_000_000
@@ -98,6 +100,23 @@ def test_a_deadlock_is_something_to_try_again(mariadb_url: str) -> None:
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(cross, [ids, ids[::-1]] * 10))
     assert rows_of(store, "SELECT DISTINCT boot FROM gateway") == [(20,)]
+    store.close()
+
+
+def test_what_a_connection_had_locked_that_the_network_has_forgotten_is_free_again(
+    mariadb: MariaDb, mariadb_url: str
+) -> None:
+    store = Store(mariadb_url)
+    with store.begin() as uow:
+        id_ = add_gateway(uow)
+    with Proxy(mariadb.port) as link:
+        through = mariadb_url.replace(f":{mariadb.port}/", f":{link.port}/")
+        connection = open_engine(through, timeout_s=1).connect()
+        assert Gateways(connection).lock([id_])
+        link.drop()
+        with store.begin() as uow:
+            assert uow.gateways.lock([id_]), "MariaDB itself would keep it for eight hours"
+        connection.invalidate()
     store.close()
 
 

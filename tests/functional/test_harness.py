@@ -59,6 +59,44 @@ def test_a_proxy_passes_and_delays_and_cuts(echo_port: int) -> None:
             assert _ask(client, b"three") == b"three"
 
 
+def test_a_proxy_that_loses_packets_loses_no_byte_and_keeps_their_order(echo_port: int) -> None:
+    sent = b"".join(b"%06d " % n for n in range(300))
+    with (
+        Proxy(echo_port) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client,
+    ):
+        proxy.lose(0.3)
+        begun = time.monotonic()
+        for n in range(5):
+            assert _ask(client, b"%d" % n) == b"%d" % n
+        assert time.monotonic() - begun >= 0.2, "something must have been repeated"
+        for start in range(0, len(sent), 70):
+            client.sendall(sent[start : start + 70])
+        proxy.lose(0)
+        heard = b""
+        while len(heard) < len(sent):
+            heard += client.recv(1000)
+        assert heard == sent
+
+
+def test_a_slow_proxy_passes_so_many_bytes_a_second(echo_port: int) -> None:
+    with (
+        Proxy(echo_port) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client,
+    ):
+        proxy.slow_down(500)
+        begun = time.monotonic()
+        assert _ask(client, b"x" * 50) == b"x" * 50
+        assert time.monotonic() - begun >= 0.2
+        proxy.slow_down(0)
+        proxy.drop()
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            _ask(client, b"lost without a FIN")
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as later:
+            assert _ask(later, b"two") == b"two"
+
+
 def test_a_black_hole_says_nothing_and_keeps_connections_open(echo_port: int) -> None:
     with (
         Proxy(echo_port) as proxy,

@@ -18,6 +18,10 @@ Content = tuple[int | None, int, int | None]
 """Value, quality, raw."""
 
 
+Loss = tuple[int, int, str]
+"""First and last entry that were given up, and the reason on record."""
+
+
 @dataclass(slots=True)
 class JournalBook:
     """A gateway's journal: its entries by number, and what they say."""
@@ -26,6 +30,7 @@ class JournalBook:
     entries: dict[int, Body]
     readings: dict[Key, set[Content]] = field(default_factory=dict)
     numbers: dict[Key, int] = field(default_factory=dict)  # of the first entry with this reading
+    lost: list[Loss] = field(default_factory=list)
 
     @property
     def last(self) -> int:
@@ -46,7 +51,10 @@ def read_journal(path: Path) -> JournalBook:
         registers = file.execute("SELECT no, device, key FROM register")
         names = {no: (device, key) for no, device, key in registers}
         rows = file.execute("SELECT seq, body FROM entry ORDER BY seq").fetchall()
-    book = JournalBook(stream, {seq: decode_body(body) for seq, body in rows})
+        lost: list[Loss] = []
+        if file.execute("SELECT 1 FROM sqlite_master WHERE name = 'lost'").fetchone():
+            lost = file.execute("SELECT first, last, reason FROM lost").fetchall()
+    book = JournalBook(stream, {seq: decode_body(body) for seq, body in rows}, lost=lost)
     for seq, body in book.entries.items():
         if isinstance(body, Readings):
             for value in body.r:
@@ -111,6 +119,24 @@ class CloudBook:
             stream,
         )
         return [int(str(seq)) for (seq,) in rows]
+
+    def explained(self, stream: str) -> list[Loss]:
+        """What of a stream cannot be in the database, with the reasons that the cloud has."""
+        rows = self.rows(
+            "SELECT x.seq, x.seq, x.reason FROM rejected x JOIN stream s ON s.id = x.stream_id"
+            " WHERE s.stream = %s",
+            stream,
+        )
+        if self.rows("SHOW TABLES LIKE 'loss'"):
+            rows = [
+                *rows,
+                *self.rows(
+                    "SELECT x.first, x.last, x.reason FROM loss x"
+                    " JOIN stream s ON s.id = x.stream_id WHERE s.stream = %s",
+                    stream,
+                ),
+            ]
+        return [(int(str(first)), int(str(last or first)), str(why)) for first, last, why in rows]
 
     def latest(self, gateway: str, device: str, register: str) -> int | None:
         """The newest value of a register, scaled; None when there is none yet."""

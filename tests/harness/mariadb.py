@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,8 +19,10 @@ SMALL = ["--innodb-log-file-size=16M", "--innodb-use-native-aio=OFF"]
 class MariaDb:
     """A server with a data directory of its own; a context manager. ``kill`` is a power cut."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
+        """``options``: more of the server's own."""
         self.port = free_port()
+        self._options = options
         self._directory = directory
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,6 +69,7 @@ class MariaDb:
                     "--bind-address=127.0.0.1",
                     "--skip-name-resolve",
                     *SMALL,
+                    *self._options,
                     *self._as_root,
                 ],
                 stdout=log,

@@ -63,6 +63,10 @@ class Mosquitto:
             self._process.wait()
             self._process = None
 
+    def forget(self) -> None:
+        """While it is down: lose all that it has kept for its clients, and what was retained."""
+        (self._directory / "mosquitto.db").unlink(missing_ok=True)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -101,6 +101,9 @@ class Programs:
 
     def __getitem__(self, name: str) -> Program:
         return self._all[name]
+
+    def __iter__(self) -> Iterator[Program]:
+        return iter(self._all.values())
 
     def __enter__(self) -> "Programs":
         return self

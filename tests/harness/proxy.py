@@ -1,15 +1,23 @@
-"""A TCP proxy that does to a connection what networks do: cut it, swallow it, delay it."""
+"""A TCP proxy that does to a connection what networks do: cut it, swallow it, delay it, starve
+it, lose some of its packets."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
+from random import Random
 from types import TracebackType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 CHUNK = 65_536
+
+SEGMENT = 1460
+"""Bytes of a TCP segment on Ethernet."""
+
+FIRST_RTO_S, LONGEST_RTO_S = 0.2, 6.4
+"""How long Linux waits before it repeats a lost segment, the first time and at the longest here."""
 
 
 class Proxy:
@@ -19,12 +27,15 @@ class Proxy:
     is what has come from clients so far, without what TCP and IP add.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, seed: str = "proxy") -> None:
         self.port = 0
         self.connections = 0
         self.bytes_up = 0
         self._target = target
         self._delay_s = 0.0
+        self._loss = 0.0
+        self._bytes_per_s = 0.0
+        self._random = Random(seed)
         self._black_hole = False
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
@@ -74,6 +85,11 @@ class Proxy:
 
         self._call(pass_again)
 
+    def drop(self) -> None:
+        """Lose every connection without a FIN, as a NAT that was restarted; new ones are taken."""
+        self.black_hole()
+        self.resume()
+
     def delay(self, seconds: float) -> None:
         """Deliver every chunk so much later; throughput is not limited."""
 
@@ -82,17 +98,48 @@ class Proxy:
 
         self._call(set_delay)
 
-    def deliver(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        """Write now or later, in order."""
+    def lose(self, share: float) -> None:
+        """Lose so many of the packets (0 to below 1).
 
-        def write() -> None:
-            if not writer.transport.is_closing():
-                writer.write(data)
+        TCP hides a loss and what is behind it comes later: after 0.2 s for a segment that is lost
+        once, twice as long each time that its repetition is lost as well.
+        """
 
-        if self._delay_s:
-            self._loop.call_later(self._delay_s, write)
-        else:
-            write()
+        def set_loss() -> None:
+            self._loss = share
+
+        self._call(set_loss)
+
+    def slow_down(self, bytes_per_s: float) -> None:
+        """Pass no more than so many bytes a second each way of each connection; 0: no limit."""
+
+        def set_rate() -> None:
+            self._bytes_per_s = bytes_per_s
+
+        self._call(set_rate)
+
+    async def deliver(self, stream: "_Stream", data: bytes) -> None:
+        """Write now or later, in order; returns when the next bytes may be read."""
+        late_s = self._delay_s + self._stall_s(len(data))
+        if self._bytes_per_s:
+            passed: asyncio.Future[None] = self._loop.create_future()
+            timer = self._loop.call_later(len(data) / self._bytes_per_s, passed.set_result, None)
+            try:
+                await passed
+            finally:
+                timer.cancel()
+        stream.write(data, self._loop.time() + late_s if late_s else 0.0)
+
+    def _stall_s(self, size: int) -> float:
+        """For how long the worst of the chunk's segments is held up; they are repeated at once."""
+        worst = 0.0
+        for _ in range(-(-size // SEGMENT) if self._loss else 0):
+            late_s, rto_s = 0.0, FIRST_RTO_S
+            while self._random.random() < self._loss:
+                late_s += rto_s
+                rto_s = min(2 * rto_s, LONGEST_RTO_S)
+            worst = max(worst, late_s)
+        return worst
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -103,7 +150,8 @@ class Proxy:
         link = _Link(self, self._black_hole)
         self._links.add(link)
         try:
-            await link.run(reader, writer, self._target)
+            with contextlib.suppress(asyncio.CancelledError):  # the proxy is closed meanwhile
+                await link.run(reader, writer, self._target)
         finally:
             self._links.discard(link)
             link.close()
@@ -125,6 +173,34 @@ class Proxy:
             action()
 
         self._run(act())
+
+
+class _Stream:
+    """One way through a connection: bytes never overtake each other, whatever becomes of delays."""
+
+    def __init__(self, writer: asyncio.StreamWriter, loop: asyncio.AbstractEventLoop) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._due = 0.0
+        self._waiting = 0
+
+    def write(self, data: bytes, due: float) -> None:
+        """Write at ``due`` (of the loop's clock), but not before what was given earlier."""
+        if self._waiting or due > self._loop.time():
+            # Timers that are due together fire in no particular order.
+            self._due = max(self._due + 1e-6, due)
+            self._waiting += 1
+            self._loop.call_at(self._due, self._write_late, data)
+        else:
+            self._write(data)
+
+    def _write_late(self, data: bytes) -> None:
+        self._waiting -= 1
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if not self._writer.transport.is_closing():
+            self._writer.write(data)
 
 
 class _Link:
@@ -162,12 +238,13 @@ class _Link:
     async def _pass(
         self, reader: asyncio.StreamReader, to: asyncio.StreamWriter | None, *, up: bool = False
     ) -> None:
+        stream = _Stream(to, asyncio.get_running_loop()) if to is not None else None
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 if up:
                     self._proxy.bytes_up += len(data)
-                if to is not None and not self.swallows:
-                    self._proxy.deliver(to, data)
+                if stream is not None and not self.swallows:
+                    await self._proxy.deliver(stream, data)
 
     def close(self) -> None:
         """FIN to both sides."""

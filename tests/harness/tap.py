@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Container
 from dataclasses import dataclass
+from random import Random
 from types import TracebackType
 
 import paho.mqtt.client as paho
@@ -107,3 +109,13 @@ class Tap:
         """Publish the same ``times`` times in a row, and wait until the broker has all."""
         for one in [self._client.publish(topic, payload, qos=1) for _ in range(times)]:
             one.wait_for_publish(20)
+
+    def toss(self, topic: str, payload: bytes) -> None:
+        """Publish, when the broker is there; nobody waits for it."""
+        self._client.publish(topic, payload, qos=1)
+
+    def some(self, chance: Random, leaves: Container[str], count: int) -> list[Heard]:
+        """At most ``count`` of the messages heard so far, by chance, of these leaves."""
+        heard = self._heard
+        found = [chance.choice(heard) for _ in range(count if heard else 0)]
+        return [one for one in found if topics.parse(one.topic)[2] in leaves]
