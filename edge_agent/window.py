@@ -2,7 +2,7 @@
 
 import asyncio
 
-AIM_S = 0.1
+AIM_S = 0.2
 """A batch whose answer takes longer than this waited in a queue on the way."""
 
 SMALLEST = 2

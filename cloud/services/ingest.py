@@ -86,12 +86,15 @@ class Ingest:
         self._hellos: deque[int] = deque()
 
     def take(self, messages: Sequence[Received], now_ms: int) -> Outcome:
-        """Store what ``messages`` say; returns after the commit.
+        """``store`` what ``messages`` say."""
+        return self.store([unpack(message, now_ms) for message in messages], now_ms)
+
+    def store(self, parcels: Sequence[Parcel], now_ms: int) -> Outcome:
+        """Store what gateways said; returns after the commit.
 
         Raises Retryable when the database is away: then nothing is acknowledged, and the same
-        messages may be given again.
+        parcels may be given again.
         """
-        parcels = [unpack(message, now_ms) for message in messages]
         self._hellos.extend(now_ms for parcel in parcels if isinstance(parcel, HelloParcel))
         while self._hellos and self._hellos[0] < now_ms - CROWD_WITHIN_MS:
             self._hellos.popleft()

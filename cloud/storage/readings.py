@@ -53,10 +53,12 @@ class Readings:
         for start in range(0, len(ordered), CHUNK):
             text = literal_rows(ordered[start : start + CHUNK])
             self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
-        newest = {row[0]: row for row in ordered}
+        # Of one instant the first stays, here as above.
         bound = received_at + AHEAD_MS
-        if any(row[1] > bound for row in newest.values()):
-            newest = {row[0]: row for row in ordered if row[1] <= bound}
+        newest: dict[int, ReadingRow] = {}
+        for row in reversed(ordered):
+            if row[1] <= bound and (row[0] not in newest or row[1] == newest[row[0]][1]):
+                newest[row[0]] = row
         latest = [(*row, received_at) for row in newest.values()]
         for start in range(0, len(latest), CHUNK):
             text = literal_rows(latest[start : start + CHUNK])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from cloud.services.ingest import Ingest, Outcome, Publication, Received
+from cloud.services.parcels import Parcel, unpack
 from cloud.services.store import Store
 from common import topics
 from common.clock import Clock
@@ -17,6 +18,9 @@ from common.mqtt import MqttSession, MqttSettings
 
 GROUP_MESSAGES = 500
 GROUP_BYTES = 8 * 1_048_576
+APART_AT_ONCE_BYTES = 8_192
+"""A group that is smaller is taken apart without the detour over a thread."""
+
 HELD_MESSAGES = 4_000
 HELD_BYTES = 64 * 1_048_576
 """More than this is not taken from the broker until the database has caught up."""
@@ -46,6 +50,7 @@ class IngestWorker:
         self._held_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
+        self._ready: asyncio.Queue[list[Parcel]] = asyncio.Queue(1)
         self.session = MqttSession(
             mqtt,
             f"inmetter-ingest-{secrets.token_hex(6)}",
@@ -62,6 +67,7 @@ class IngestWorker:
         """Until cancelled. What is held then is not acknowledged, and comes again."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.session.run())
+            tasks.create_task(self._take_apart())
             tasks.create_task(self._work())
 
     async def _hold(self, topic: str, payload: bytes) -> None:
@@ -72,12 +78,23 @@ class IngestWorker:
         self._held_bytes += len(payload)
         self._arrived.set()
 
+    async def _take_apart(self) -> None:
+        """The next group, while the database is busy with the one before."""
+        while True:
+            await self._arrived.wait()
+            group, now_ms = self._take_held(), self._clock.now_ms()
+            size = sum(len(message.payload) for message in group)
+            if size < APART_AT_ONCE_BYTES:
+                parcels = _unpack_all(group, now_ms)
+            else:
+                parcels = await asyncio.to_thread(_unpack_all, group, now_ms)
+            await self._ready.put(parcels)
+
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             publishing: asyncio.Task[None] | None = None
             while True:
-                await self._arrived.wait()
-                outcome = await self._store(self._take_held())
+                outcome = await self._store(await self._ready.get())
                 if outcome.wake:
                     self._on_work()
                 if publishing:
@@ -98,18 +115,18 @@ class IngestWorker:
             self._arrived.clear()
         return group
 
-    async def _store(self, group: list[Received]) -> Outcome:
+    async def _store(self, parcels: list[Parcel]) -> Outcome:
         try:
-            return await self._store_patiently(group)
+            return await self._store_patiently(parcels)
         except Exception:  # noqa: BLE001  The outermost loop: one fault must not stop the others.
-            events.exception("a group of %d messages could not be stored", len(group))
-        if len(group) == 1:
-            events.error("dropped unacknowledged: a message on %s", group[0].topic[:300])
+            events.exception("a group of %d messages could not be stored", len(parcels))
+        if len(parcels) == 1:
+            events.error("dropped unacknowledged: a message on %s", parcels[0].source.topic[:300])
             return Outcome()
-        parts = [await self._store([message]) for message in group]
+        parts = [await self._store([parcel]) for parcel in parcels]
         return sum(parts, Outcome())
 
-    async def _store_patiently(self, group: list[Received]) -> Outcome:
+    async def _store_patiently(self, parcels: list[Parcel]) -> Outcome:
         said = ""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Retryable),
@@ -118,7 +135,8 @@ class IngestWorker:
         ):
             with attempt:
                 try:
-                    return await asyncio.to_thread(self._ingest.take, group, self._clock.now_ms())
+                    now_ms = self._clock.now_ms()
+                    return await asyncio.to_thread(self._ingest.store, parcels, now_ms)
                 except Retryable as error:
                     if str(error) != said:
                         said = str(error)
@@ -138,3 +156,7 @@ class IngestWorker:
                 raise error
         if lost:
             events.warning("%d answers did not reach the broker: %s", len(lost), lost[0])
+
+
+def _unpack_all(group: list[Received], now_ms: int) -> list[Parcel]:
+    return [unpack(message, now_ms) for message in group]

@@ -172,7 +172,7 @@ def test_a_worker_whose_ledger_was_set_back_asks_for_what_it_had(greeted: Store)
         connection.execute(text("UPDATE ledger SET `last` = 2 WHERE first = 1"))
         connection.execute(text("DELETE FROM reading"))
     told = worker.take([gateway.batch(5, power(BASE + 5, 5))], NOW)
-    assert resumes(told) == [Resume(STREAM, [(1, 2), (5, 5)])]
+    assert resumes(told) == [Resume(STREAM, [(1, 2), (5, 5)], NOW)]
     worker.take([gateway.batch(seq, power(BASE + seq, seq)) for seq in (3, 4)], NOW)
     assert rows_of(greeted, "SELECT value FROM reading ORDER BY value") == [(3,), (4,), (5,)]
 
