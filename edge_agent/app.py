@@ -22,7 +22,8 @@ from edge_agent.intake import Intake
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
-from edge_agent.store.journal import Journal
+from edge_agent.store.journal import Journal, Keeping
+from edge_agent.store.retention import Retention
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink import Pace, Uplink
 
@@ -176,17 +177,32 @@ class App:
             add("mqtt", self.mqtt.run)
 
     async def _grow_old(self) -> None:
+        """Delete what is old each hour, and make room whenever the journal has grown."""
         keep_ms = self.config.settings.gateway.keep_days * DAY_MS
+        retention = Retention(self.journal)
+        old_at = self._clock.monotonic()
         while True:
             now = self._clock.now_ms()
             try:
-                await self.journal.prune(now - keep_ms)
-                await self.inbox.prune(now)
+                if self._clock.monotonic() >= old_at:
+                    old_at = self._clock.monotonic() + RETENTION_S
+                    await retention.prune(now - keep_ms)
+                    await self.inbox.prune(now)
+                await retention.make_room()
             except Damaged:
                 raise
             except StorageError as error:
                 events.error("retention: nothing old was deleted now: %s", error)
-            await self._clock.sleep(RETENTION_S)
+            await self._until_grown(old_at - self._clock.monotonic())
+
+    async def _until_grown(self, seconds: float) -> None:
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        grown = asyncio.ensure_future(self.journal.grown.wait())
+        try:
+            await asyncio.wait({timer, grown}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            grown.cancel()
 
 
 async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
@@ -197,7 +213,9 @@ async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
     devices = Devices(config, clock)
     database, damage = _open(config.database, clock)
     try:
-        journal = await Journal.open(database, clock)
+        gateway = config.settings.gateway
+        keeping = Keeping(gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin)
+        journal = await Journal.open(database, clock, keeping)
         numbers = await number_registers(journal, devices.described)
         now = clock.now_ms()
         text = f"edge agent {_version()} started"

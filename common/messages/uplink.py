@@ -105,7 +105,19 @@ class CommandReport(Struct, frozen=True, tag="command", tag_field="k", omit_defa
     detail: Text = ""
 
 
-Body = Catalog | Readings | Event | CommandReport
+class Salvaged(Struct, frozen=True, tag="salvaged", tag_field="k"):
+    """Entry ``seq`` of ``stream``, an older journal of this gateway whose file was damaged.
+
+    ``at``: when it was salvaged; ``body`` is the entry's own.
+    """
+
+    at: Millis
+    stream: HexId
+    seq: Seq
+    body: Raw
+
+
+Body = Catalog | Readings | Event | CommandReport | Salvaged
 
 
 class DeviceStatus(Struct, frozen=True, omit_defaults=True):
@@ -121,7 +133,9 @@ class DeviceStatus(Struct, frozen=True, omit_defaults=True):
 class Status(Struct, frozen=True):
     """The gateway's state, retained by the broker; ``online`` false is its last will.
 
-    ``boot`` and ``session`` count within ``stream``, as in the hello.
+    ``boot`` and ``session`` count within ``stream``, as in the hello. The journal has
+    ``journal_entries`` in ``journal_bytes`` of ``journal_quota``; without the cloud that is enough
+    for ``hours_left`` at the present rate (absent: not known). ``lost``: entries given up.
     """
 
     stream: HexId
@@ -133,6 +147,10 @@ class Status(Struct, frozen=True):
     oldest_at: Millis | None = None
     rejected: Count = 0
     journal_bytes: Count = 0
+    journal_entries: Count = 0
+    journal_quota: Count = 0
+    hours_left: Count | None = None
+    lost: Count = 0
     devices: list[DeviceStatus] = []
     v: int = VERSION
 

@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -36,6 +37,16 @@ class Damaged(StorageError):
     """The file is not a sound database of this program."""
 
 
+class Pending(Protocol):
+    """What is to be written before the next commit, or before anything else is done in the file."""
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        """Write it. In the writing thread."""
+
+    def forget(self) -> None:
+        """What was written or waits was rolled back. In the writing thread."""
+
+
 class Database:
     """An open file. ``write`` is for the event loop's thread; ``close`` waits for what is queued.
 
@@ -50,6 +61,8 @@ class Database:
         """
         self.path = path
         self.on_damage: Callable[[], None] | None = None
+        self.pending: Pending | None = None
+        self._synchronous = ""
         self._lock = _lock(path)
         try:
             self._connection = _open(path)
@@ -68,6 +81,7 @@ class Database:
         then: Callable[[T], None] | None = None,
         *,
         lazy: bool = False,
+        sure: bool = False,
     ) -> "asyncio.Future[T]":
         """Run ``work`` in the writing thread; the future is done once it is on disk.
 
@@ -78,8 +92,11 @@ class Database:
 
         ``lazy`` is for reading, and for what may be undone by a power cut (not by ``kill -9``)
         until the next write that is not lazy: it saves waiting for the disk, and its wear.
+
+        ``sure`` is for work that writes nothing itself, but leaves it to ``pending``: whatever it
+        raises, there is nothing to be undone.
         """
-        job = _Job(work, then, asyncio.get_running_loop(), lazy)
+        job = _Job(work, then, asyncio.get_running_loop(), lazy, sure)
         with self._gate:
             if self._closed:
                 job.future.set_exception(StorageError(f"{self.path}: is closed"))
@@ -118,23 +135,27 @@ class Database:
                 self._transact(group)
                 # The loop may be gone at shutdown; then nobody waits for these either.
                 with contextlib.suppress(RuntimeError):
-                    group[-1].loop.call_soon_threadsafe(_resolve, group, self.on_damage)
+                    group[-1].loop.call_soon_threadsafe(_resolve, deque(group), self.on_damage)
 
     def _transact(self, group: "list[_Runnable]") -> None:
         connection = self._connection
         lazy = all(job.lazy for job in group)
         try:
-            connection.execute(f"PRAGMA synchronous = {'NORMAL' if lazy else 'FULL'}")
+            self._set_synchronous("NORMAL" if lazy else "FULL")
             connection.execute("BEGIN")
             for job in group:
-                connection.execute("SAVEPOINT job")
-                if not job.run(connection):
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
+                if job.sure:
+                    job.run(connection)
+                else:
+                    self._run_apart(job)
+            if self.pending:
+                self.pending.flush(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            if self.pending:
+                self.pending.forget()
             for job in group:
                 job.error = _storage_error(self.path, error)
         if any(isinstance(job.error, Damaged) for job in group):
@@ -142,10 +163,28 @@ class Database:
             with contextlib.suppress(OSError):
                 _mark(self.path).touch()
 
+    def _run_apart(self, job: "_Runnable") -> None:
+        """Run a job that sees all before it, and that is undone alone when it fails."""
+        connection = self._connection
+        if self.pending:
+            self.pending.flush(connection)
+        connection.execute("SAVEPOINT job")
+        if not job.run(connection):
+            connection.execute("ROLLBACK TO job")
+            if self.pending:
+                self.pending.forget()
+        connection.execute("RELEASE job")
+
+    def _set_synchronous(self, how: str) -> None:
+        if how != self._synchronous:
+            self._connection.execute(f"PRAGMA synchronous = {how}")
+            self._synchronous = how
+
 
 class _Runnable(Protocol):
     loop: asyncio.AbstractEventLoop
     lazy: bool
+    sure: bool
     error: BaseException | None
 
     def run(self, connection: sqlite3.Connection) -> bool: ...
@@ -162,9 +201,11 @@ class _Job(Generic[T]):
         then: Callable[[T], None] | None,
         loop: asyncio.AbstractEventLoop,
         lazy: bool,
+        sure: bool,
     ) -> None:
         self.loop = loop
         self.lazy = lazy
+        self.sure = sure
         self.future: asyncio.Future[T] = loop.create_future()
         self.error: BaseException | None = None
         self._work = work
@@ -191,13 +232,17 @@ class _Job(Generic[T]):
             self.future.set_exception(self.error)
 
 
-def _resolve(group: list[_Runnable], on_damage: Callable[[], None] | None) -> None:
+def _resolve(jobs: "deque[_Runnable]", on_damage: Callable[[], None] | None) -> None:
     """In order of commit; a callback that raises does not leave the others waiting."""
-    with contextlib.ExitStack() as stack:
-        if on_damage and any(isinstance(job.error, Damaged) for job in group):
-            stack.callback(on_damage)
-        for job in reversed(group):
-            stack.callback(job.resolve)
+    try:
+        while jobs:
+            job = jobs.popleft()
+            if on_damage and isinstance(job.error, Damaged):
+                on_damage()
+            job.resolve()
+    finally:
+        if jobs:
+            _resolve(jobs, on_damage)
 
 
 def _storage_error(path: Path | None, error: sqlite3.Error) -> StorageError:

@@ -13,7 +13,7 @@ from common.reading import Measured
 from common.registers import Kind, Medium, Register
 from edge_agent.drivers.base import Order, Sample
 from edge_agent.store.database import Database
-from edge_agent.store.journal import Journal
+from edge_agent.store.journal import Chunk, Journal
 
 NOW = 1_763_900_000_000
 
@@ -41,8 +41,18 @@ def event(text: str = "something", at: int = NOW) -> Event:
 
 async def bodies(journal: Journal) -> list[Body]:
     """Everything that is kept, decoded."""
-    entries = await journal.read(1, journal.next_seq, 10_000, 2**30)
-    return [decode_body(entry.body) for entry in entries]
+    return [decode_body(entry.body) for entry in (await everything(journal)).entries]
+
+
+async def everything(journal: Journal) -> Chunk:
+    """All entries that are kept and all numbers that are lost, over the holes between them."""
+    found = Chunk([], [])
+    position = 1
+    while (chunk := await journal.read(position, journal.next_seq, 10_000, 2**30)).last:
+        found.entries.extend(chunk.entries)
+        found.lost.extend(chunk.lost)
+        position = chunk.last + 1
+    return found
 
 
 async def texts(journal: Journal) -> list[str]:
