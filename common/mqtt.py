@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import aiomqtt
@@ -28,8 +29,19 @@ UNANSWERED_CALLS = 10_000
 REFUSED = 0x80
 """Codes of a SUBACK from here on are refusals (MQTT 3.1.1, 3.9.3)."""
 
+_UNANSWERED = "Operation timed out"
+"""How the client library calls a TCP connection on which no CONNACK comes."""
+
 PUBACK_WITHIN_S = 60.0
 """Behind a slow line a PUBACK takes long; a connection that is gone is noticed without it."""
+
+
+class Trouble(StrEnum):
+    """Why there is no connection to the broker."""
+
+    NETWORK = "network"
+    BROKER = "broker"
+    LOGIN = "login"
 
 
 class MqttSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +81,7 @@ class MqttSession:
         on_message: Callable[[str, bytes], Awaitable[None]],
         on_connect: Callable[[], Awaitable[None]] | None = None,
         will: Callable[[], Will] | None = None,
+        on_trouble: Callable[[Trouble], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._client_id = client_id
@@ -77,6 +90,7 @@ class MqttSession:
         self._on_message = on_message
         self._on_connect = on_connect
         self._will = will
+        self._on_trouble = on_trouble
         self._client: aiomqtt.Client | None = None
         self._waiting: set[asyncio.Timeout] = set()
         self.connects = 0
@@ -146,6 +160,7 @@ class MqttSession:
                 events.warning("MQTT %s: connection lost: %s", self._client_id, error)
             self.last_error = str(error)
             if not welcomed:
+                self._on_trouble(trouble_of(error))
                 raise Unreachable(f"MQTT: {error}") from error
         finally:
             self._client = None
@@ -154,6 +169,22 @@ class MqttSession:
 
     def _new_client(self) -> aiomqtt.Client:
         return _client(self._settings, self._client_id, self._will() if self._will else None)
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """What keeps us from the broker, by the error of an attempt to connect.
+
+    Where its computer answers but nothing listens, or what listens says nothing, it is the broker;
+    where not even that can be told, the network.
+    """
+    if isinstance(error, aiomqtt.exceptions.MqttConnectError):
+        return Trouble.LOGIN
+    # The client library hides what it met: "from None" leaves the context.
+    met = error if isinstance(error, OSError) else error.__context__
+    if isinstance(met, ConnectionError) or not isinstance(met, OSError):
+        return Trouble.BROKER
+    unanswered = isinstance(met, TimeoutError) and str(error) == _UNANSWERED
+    return Trouble.BROKER if unanswered else Trouble.NETWORK
 
 
 def _client(settings: MqttSettings, client_id: str, will: Will | None = None) -> aiomqtt.Client:

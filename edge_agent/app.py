@@ -143,6 +143,7 @@ class App:
             on_message=downlink.receive,
             on_connect=on_connect,
             will=lambda: Will(status, health.will(mqtt.connects + 1)),
+            on_trouble=uplink.outage.note,
         )
 
     def _hello(self) -> Hello:

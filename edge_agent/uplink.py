@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from common.clock import Clock
 from common.errors import Retryable
 from common.logs import events
-from common.messages.batch import Entry, pack
+from common.messages.batch import ENTRY_BYTES, Entry, pack
 from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES, encode
 from common.messages.uplink import Event, Hello
+from edge_agent.outage import CLOUD, Outage
 from edge_agent.store.database import StorageError
 from edge_agent.store.journal import Journal
+from edge_agent.window import Window
 
 RECONNECT_S = 10.0
 """After a lost connection a session is begun on the next connect, or tried after so long."""
@@ -31,11 +33,11 @@ PATIENCE_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much is under way at a time, and how long an answer is waited for (seconds)."""
+    """How much is under way at a time, at most, and how long an answer is waited for (seconds)."""
 
     entries: int = 500
     size: int = 262_144
-    backlog_window: int = 8
+    backlog_window: int = 16
     live_window: int = 32
     live_entries: int = 5000
     answer_s: float = 5.0
@@ -79,7 +81,9 @@ class Uplink:
         self._live_grew = asyncio.Event()
         self._backlog_grew = asyncio.Event()
         self._patience: asyncio.Future[None] | None = None
+        self._spread_s = 0.0
         self.state = "not connected"
+        self.outage = Outage(clock)
         journal.on_appended = self._appended
 
     def connected(self) -> None:
@@ -89,6 +93,8 @@ class Uplink:
     async def on_resume(self, resume: Resume) -> None:
         """The cloud says what it has. At any time: sending starts anew from there."""
         stream = self._journal.stream
+        self._spread_s = resume.spread_ms / 1000
+        self._answered()
         try:
             resumed = await self._journal.resume(resume.stream, resume.committed)
         except StorageError as error:
@@ -104,6 +110,7 @@ class Uplink:
 
     def on_ack(self, ack: Ack) -> None:
         """The cloud has a batch. Its place in the window is free at once; settling follows."""
+        self._answered()
         now = self._clock.monotonic()
         flight = self._flights.get((ack.first, ack.last))
         if flight and ack.stream == self._journal.stream:
@@ -118,6 +125,10 @@ class Uplink:
             for seq, reason in rejected:
                 events.warning("uplink: the cloud can never store entry %d: %s", seq, reason)
         self._journal.settle(ack.stream, ack.first, ack.last, rejected).add_done_callback(_log)
+
+    def _answered(self) -> None:
+        if event := self.outage.over():
+            self._journal.append(event).add_done_callback(_log_untold)
 
     async def run(self) -> None:
         """One session after the other, for ever."""
@@ -153,16 +164,17 @@ class Uplink:
             await self._publish("hello", encode(self._hello()))
             if await _within(wait_s * random.uniform(0.8, 1.2), self._resumed):
                 return
-            if self.state != "no answer":
-                events.warning("uplink: the broker is there, but the cloud does not answer")
+            self.outage.note(CLOUD)
             self.state = "no answer"
             wait_s = min(wait_s * 2, self._pace.longest_answer_s / 2)
 
     async def _send(self) -> None:
         """All that the cloud lacks, and all that comes."""
         self._flights = {}
+        window = Window(1)
         for seq in self._journal.unsettled_catalogs():
-            await self._deliver(await self._journal.read(seq, seq, 1, 0))
+            await window.take()
+            await self._deliver(await self._journal.read(seq, seq, 1, 0), window)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_live(group))
             group.create_task(self._send_backlog(group))
@@ -191,10 +203,10 @@ class Uplink:
         self._live_grew.set()
 
     async def _send_live(self, group: asyncio.TaskGroup) -> None:
-        window = asyncio.Semaphore(self._pace.live_window)
+        window = Window(self._pace.live_window)
         while True:
             while self._live:
-                await window.acquire()
+                await window.take()
                 group.create_task(self._deliver(self._take_live(), window))
             self._live_grew.clear()
             await self._live_grew.wait()
@@ -212,14 +224,15 @@ class Uplink:
         return entries
 
     async def _send_backlog(self, group: asyncio.TaskGroup) -> None:
-        window = asyncio.Semaphore(self._pace.backlog_window)
+        window = Window(self._pace.backlog_window)
+        await self._clock.sleep(random.uniform(0, self._spread_s))
         position = 1
         while True:
-            await window.acquire()
+            await window.take()
             self._backlog_grew.clear()
             ranges = self._journal.unsettled(position, (self._live_from or 1) - 1)
             if not ranges:
-                window.release()
+                window.free()
                 await self._backlog_grew.wait()
                 continue
             first, last = ranges[0]
@@ -227,14 +240,13 @@ class Uplink:
             position = entries[-1].seq + 1 if entries else last + 1
             group.create_task(self._deliver(entries, window))
 
-    async def _deliver(self, entries: list[Entry], window: asyncio.Semaphore | None = None) -> None:
+    async def _deliver(self, entries: list[Entry], window: Window) -> None:
         """Send one batch, again and again, until its ack comes; then free its place."""
         try:
             for batch in await self._whole(entries):
-                await self._deliver_batch(batch)
+                await self._deliver_batch(batch, window)
         finally:
-            if window:
-                window.release()
+            window.free()
 
     async def _whole(self, entries: list[Entry]) -> list[list[Entry]]:
         """``entries`` as batches without a gap: one, or the cloud would refuse it for ever."""
@@ -246,23 +258,29 @@ class Uplink:
             batches = _runs(again)
         return batches
 
-    async def _deliver_batch(self, entries: list[Entry]) -> None:
+    async def _deliver_batch(self, entries: list[Entry], window: Window) -> None:
         first, last = entries[0].seq, entries[-1].seq
         if (first, last) in self._flights:
             # After an overflow the backlog comes to what still flies live: that flight delivers it.
             return
-        payload = pack(self._journal.stream, entries)
-        if len(payload) > MAX_BYTES:
-            await self._give_up(first, len(payload))
+        if len(bytes(entries[0].body)) > ENTRY_BYTES:
+            await self._give_up(first, len(bytes(entries[0].body)))
             return
+        payload = pack(self._journal.stream, entries)
         wait_s = self._pace.answer_s
-        flight = self._flights[first, last] = _Flight(self._clock.monotonic())
+        begun_at = self._clock.monotonic()
+        flight = self._flights[first, last] = _Flight(begun_at)
         try:
-            while not flight.acked:
+            while True:
                 flight.news.clear()
                 flight.sent_at = self._clock.monotonic()
                 await self._publish("journal", payload)
                 await _within(wait_s * random.uniform(0.8, 1.2), flight.news)
+                if flight.acked:
+                    window.answered(self._clock.monotonic() - begun_at)
+                    return
+                window.repeated()
+                self.outage.note(CLOUD)
                 wait_s = min(wait_s * 2, self._pace.longest_answer_s)
         finally:
             # A new session has flights of its own.
@@ -271,7 +289,7 @@ class Uplink:
 
     async def _give_up(self, seq: int, size: int) -> None:
         """An entry that no message can carry. It stays in the file; an event says so, once."""
-        reason = f"entry {seq} makes a message of {size} bytes; at most {MAX_BYTES} are allowed"
+        reason = f"entry {seq} has {size} bytes; at most {ENTRY_BYTES} are allowed"
         before = self._journal.rejected
         await self._journal.settle(self._journal.stream, seq, seq, [(seq, reason)])
         if self._journal.rejected > before:
@@ -298,6 +316,11 @@ def _log(settled: "asyncio.Future[bool]") -> None:
         events.error("uplink: an ack could not be written down: %s", error)
     elif not settled.result():
         events.warning("uplink: an ack for entries that are not ours was ignored")
+
+
+def _log_untold(told: "asyncio.Future[tuple[int, int]]") -> None:
+    if not told.cancelled() and (error := told.exception()):
+        events.error("uplink: an event could not be written down: %s", error)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

@@ -6,7 +6,6 @@ from common.errors import Undecodable
 from common.ids import check_key
 from common.messages.envelope import VERSION, decode
 from common.messages.uplink import (
-    Batch,
     Body,
     CommandReport,
     Event,
@@ -43,23 +42,18 @@ def plausible(at: Millis, now_ms: int) -> bool:
     return EARLIEST_MS <= at <= now_ms + AHEAD_MS
 
 
-def open_batch(payload: bytes) -> Batch:
-    """The batch in ``payload``; raises Undecodable unless it holds exactly first..last."""
-    batch = decode(payload, Batch)
-    count = len(batch.entries)
-    whole = count > 0 and batch.last - batch.first + 1 == count
-    if not whole or any(e.seq != batch.first + n for n, e in enumerate(batch.entries)):
-        raise Undecodable(f"the {count} entries of a batch are not {batch.first}..{batch.last}")
-    return batch
-
-
 def open_header(payload: bytes) -> BatchHeader | None:
-    """The header of a batch that ``open_batch`` refused, if its entries can be named by it."""
+    """The header of a batch that ``unpack`` refused, if its entries can be named by it."""
     try:
         header = decode(payload, BatchHeader)
     except Undecodable:
         return None
     return header if 0 <= header.last - header.first < MAX_REJECTED_AT_ONCE else None
+
+
+def why_impossible(at: int) -> str:
+    """The reason why a reading is rejected that is not ``plausible``."""
+    return f"measured at {at} ms, which cannot be true"
 
 
 def check(body: Body, now_ms: int) -> None:
@@ -70,7 +64,7 @@ def check(body: Body, now_ms: int) -> None:
     match body:
         case Readings():
             if not plausible(body.at, now_ms):
-                raise Undecodable(f"measured at {body.at} ms, which cannot be true")
+                raise Undecodable(why_impossible(body.at))
         case Event():
             _printable(body.code, "event code")
             if body.device:

@@ -8,6 +8,7 @@ Invariants:
 - a message that the database refuses is tried alone, then entry by entry, so that it harms nobody.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,13 @@ __all__ = ["Ingest", "Outcome", "Publication", "Received", "ingest"]
 REFUSED = (Permanent, ValueError, ArithmeticError)
 """What one message can do to a transaction; anything else is the database's trouble."""
 
+CROWD_WITHIN_MS = 10_000
+SPREAD_MS = 20
+"""Gateways that come back within CROWD_WITHIN_MS of each other are asked to begin with what they
+have kept within so long for each of them, at most LONGEST_SPREAD_MS."""
+
+LONGEST_SPREAD_MS = 120_000
+
 REASONS_BYTES = 400_000
 """Room for the reasons in one ack; a gateway takes messages up to 1 MiB."""
 
@@ -73,6 +81,7 @@ class Ingest:
         self._generation = -1
         self._gateways: dict[str, int] = {}
         self._streams: dict[int, StreamMemory] = {}
+        self._hellos: deque[int] = deque()
 
     def take(self, messages: Sequence[Received], now_ms: int) -> Outcome:
         """Store what ``messages`` say; returns after the commit.
@@ -80,7 +89,16 @@ class Ingest:
         Raises Retryable when the database is away: then nothing is acknowledged, and the same
         messages may be given again.
         """
-        return self._store_all([unpack(message, now_ms) for message in messages], now_ms)
+        parcels = [unpack(message, now_ms) for message in messages]
+        self._hellos.extend(now_ms for parcel in parcels if isinstance(parcel, HelloParcel))
+        while self._hellos and self._hellos[0] < now_ms - CROWD_WITHIN_MS:
+            self._hellos.popleft()
+        return self._store_all(parcels, now_ms)
+
+    @property
+    def _spread_ms(self) -> int:
+        """Over how long the gateways that came of late shall spread what they have kept."""
+        return min(max(0, len(self._hellos) - 1) * SPREAD_MS, LONGEST_SPREAD_MS)
 
     def _store_all(self, parcels: Sequence[Parcel], now_ms: int) -> Outcome:
         if not parcels:
@@ -101,9 +119,10 @@ class Ingest:
             return Outcome()
         if not isinstance(parcel, BatchParcel):
             return self._store_all([BadParcel(parcel.source, reason)], now_ms)
-        if len(parcel.entries) == 1:
+        apart = split(parcel)
+        if len(apart) == 1:
             return self._commit([rejecting(parcel, reason)], now_ms)
-        parts = sum((self._store_all([one], now_ms) for one in split(parcel)), Outcome())
+        parts = sum((self._store_all([one], now_ms) for one in apart), Outcome())
         # Taken again as a whole, all of it is a duplicate, and gets one ack that names it.
         whole = self._commit([parcel], now_ms)
         return whole + Outcome(issued=parts.issued, wake=parts.wake)
@@ -128,7 +147,7 @@ class Ingest:
             self._generation = uow.generation
         presence = Presence(uow, now_ms, self._gateways, register=self._register_gateways)
         known, strangers = presence.admit(parcels)
-        group = _Group(JournalWriter(uow, now_ms))
+        group = _Group(JournalWriter(uow, now_ms), now_ms, self._spread_ms)
         for bad in strangers:
             group.quarantined += 1
             events.warning("%s: quarantined: %s", bad.source.topic[:300], bad.reason)
@@ -187,8 +206,10 @@ class Ingest:
 class _Group:
     """What one transaction leaves behind. Begun anew when the transaction is tried again."""
 
-    def __init__(self, writer: JournalWriter) -> None:
+    def __init__(self, writer: JournalWriter, now_ms: int, spread_ms: int) -> None:
         self.writer = writer
+        self._now_ms = now_ms
+        self._spread_ms = spread_ms
         self.publications: list[Publication] = []
         self.issued: list[str] = []
         self.books: list[StreamBook] = []
@@ -221,7 +242,7 @@ class _Group:
         """Tell the gateway once what is committed."""
         if (gateway, stream) not in self._resumed:
             self._resumed.add((gateway, stream))
-            message = Resume(stream, list(committed))
+            message = Resume(stream, list(committed), self._now_ms, self._spread_ms)
             self.publications.append(Publication(topics.down(gateway, "resume"), encode(message)))
 
 

@@ -1,10 +1,12 @@
 """A gateway's journal on its way into the database, inside one transaction."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import msgspec
 
-from cloud.domain.entries import plausible
+from cloud.domain.entries import plausible, why_impossible
 from cloud.services import commands
 from cloud.services.parcels import BatchParcel, OpenEntry
 from cloud.services.rules import MAX_AGE_MS, Seen
@@ -14,8 +16,10 @@ from cloud.storage.ledger import RejectedRow, StreamRow
 from cloud.storage.readings import ReadingRow
 from cloud.storage.unit_of_work import UnitOfWork
 from common.errors import Undecodable
+from common.messages.batch import Batch
 from common.messages.downlink import Rejection
-from common.messages.uplink import Catalog, CommandReport, Event, Readings
+from common.messages.envelope import encode
+from common.messages.uplink import Catalog, CommandReport, Event, Value
 from common.reading import Quality
 from common.rules import RegisterRef
 
@@ -122,31 +126,38 @@ class JournalWriter:
 
         None, and nothing is taken, when a catalog that the gateway may still have is lacking.
         """
-        new = [entry for entry in batch.entries if entry.seq not in book.committed]
-        if any(isinstance(entry.body, Catalog) or _unknown(book, entry) for entry in new):
+        entries, readings, new = batch.entries, batch.batch, batch.count
+        if book.committed.missing(batch.first, batch.last) != [(batch.first, batch.last)]:
+            readings = readings.only(lambda seq: seq not in book.committed)
+            entries = tuple(entry for entry in entries if entry.seq not in book.committed)
+            new = len(entries) + len(readings.seqs)
+        used = set(readings.no)
+        coming = _coming(entries)
+        if coming or not used <= book.numbers.keys():
             book.refresh(self._uow)
-        if self._lacks_catalog(book, batch, new):
-            return None
+            if used - book.numbers.keys() - coming and book.may_ask_for_catalog_of(batch):
+                return None
         rejections: list[tuple[int, str]] = []
-        if len(new) < len(batch.entries):
-            self.duplicates += len(batch.entries) - len(new)
+        if new < batch.count:
+            self.duplicates += batch.count - new
             rejections = self._uow.ledger.rejections(book.row.id, batch.first, batch.last)
             rejections += [
                 (row.seq, row.reason)
                 for row in self._rejected
                 if row.stream_id == book.row.id and batch.first <= row.seq <= batch.last
             ]
-        for entry in new:
+        for entry in entries:
             try:
                 reason = self._take_entry(book, entry)
             except Undecodable as error:
                 reason = str(error)[:2000]
                 self._tell_rejected(book, entry.seq, f"can never be stored: {reason}")
             if reason:
-                self._reject(book, entry, reason)
+                self._reject(book, entry.seq, entry.raw, reason)
                 rejections.append((entry.seq, reason))
+        rejections += self._take_readings(book, readings, used)
         book.committed.add(batch.first, batch.last)
-        self.committed += len(new)
+        self.committed += new
         return [Rejection(seq, reason) for seq, reason in sorted(rejections)]
 
     def write(self, books: list[StreamBook]) -> None:
@@ -163,23 +174,9 @@ class JournalWriter:
             if book.catalog_seq != book.row.catalog_seq:
                 uow.ledger.catalog_taken(book.row.id, book.catalog_seq)
 
-    def _lacks_catalog(self, book: StreamBook, batch: BatchParcel, new: list[OpenEntry]) -> bool:
-        coming: set[int] = set()
-        for entry in new:
-            match entry.body:
-                case Catalog():
-                    coming |= {r.no for device in entry.body.devices for r in device.registers}
-                    coming |= {refused.no for refused in entry.refused}
-                case Readings():
-                    if _unknown(book, entry) - coming:
-                        return book.may_ask_for_catalog_of(batch)
-        return False
-
     def _take_entry(self, book: StreamBook, entry: OpenEntry) -> str:
         """Why a part of the entry was left out; raises Undecodable when nothing can be taken."""
         match entry.body:
-            case Readings():
-                return self._take_readings(book, entry.body)
             case Catalog():
                 return self._take_catalog(book, entry, entry.body)
             case Event():
@@ -187,34 +184,66 @@ class JournalWriter:
             case CommandReport():
                 at = entry.body.at if plausible(entry.body.at, self._now_ms) else self._now_ms
                 self._reports.append(commands.Told(book.row.gateway_id, entry.body, at))
-            case None:
+            case _:
                 raise Undecodable(entry.reason)
         return ""
 
-    def _take_readings(self, book: StreamBook, body: Readings) -> str:
-        nameless = sorted({value.no for value in body.r if not _names(book, value.no)})
-        reason = "; ".join(_why_nameless(book, no) for no in nameless)[:2000]
-        if nameless and all(value.no in nameless for value in body.r):
-            raise Undecodable(reason)
-        young = body.at >= self._now_ms - MAX_AGE_MS
-        for value in body.r:
-            if value.no in nameless:
+    def _take_readings(
+        self, book: StreamBook, batch: Batch, used: set[int]
+    ) -> list[tuple[int, str]]:
+        """Take what can be taken; returns number and reason of each entry that is left out,
+        wholly or in part."""
+        times = sorted({min(batch.at), max(batch.at)}) if batch.at else []
+        named = all(_names(book, no) for no in used)
+        if named and all(plausible(at, self._now_ms) for at in times):
+            self._add_readings(book, batch)
+            return []
+        rejections = []
+        for seq, body in batch.readings():
+            nameless = sorted({value.no for value in body.r if not _names(book, value.no)})
+            whole = not nameless
+            reason = "; ".join(_why_nameless(book, no) for no in nameless)[:2000]
+            if not plausible(body.at, self._now_ms):
+                whole, reason, nameless = False, why_impossible(body.at), sorted(used)
+            if whole:
+                self._add_readings(book, batch.only(seq.__eq__))
                 continue
-            register = book.numbers[value.no]
-            self._readings.append(
-                ReadingRow(register.register_id, body.at, value.value, value.quality, value.raw)
-            )
-            if young and value.value is not None and value.quality == Quality.GOOD:
+            self._reject(book, seq, encode(body), reason)
+            rejections.append((seq, reason))
+            good = [value for value in body.r if value.no not in nameless]
+            if good:
+                self._add_readings(book, _one(batch, seq, body.at, good))
+            else:
+                self._tell_rejected(book, seq, f"can never be stored: {reason}")
+        return rejections
+
+    def _add_readings(self, book: StreamBook, batch: Batch) -> None:
+        """All values of ``batch``, whose numbers all name a register."""
+        registers = {no: book.numbers[no].register_id for no in set(batch.no)}
+        at = list(chain.from_iterable(map(repeat, batch.at, batch.n)))
+        self._readings += map(
+            ReadingRow,
+            map(registers.__getitem__, batch.no),
+            at,
+            batch.value,
+            batch.quality,
+            batch.raw,
+        )
+        oldest = self._now_ms - MAX_AGE_MS
+        if not batch.at or max(batch.at) < oldest:
+            return
+        for no, time, value, quality in zip(batch.no, at, batch.value, batch.quality, strict=True):
+            if time >= oldest and value is not None and quality == Quality.GOOD:
+                register = book.numbers[no]
                 self.seen.append(
                     Seen(
                         RegisterRef(book.gateway, register.device, register.register),
                         register.kind,
                         register.decimals,
-                        body.at,
-                        value.value,
+                        time,
+                        value,
                     )
                 )
-        return reason
 
     def _take_catalog(self, book: StreamBook, entry: OpenEntry, body: Catalog) -> str:
         """Take the registers that can be taken. A number that comes to mean two means none."""
@@ -266,8 +295,8 @@ class JournalWriter:
         event = Event(at, body.code, body.severity, body.text, body.device, data)
         self._add_event(book, seq, event)
 
-    def _reject(self, book: StreamBook, entry: OpenEntry, reason: str) -> None:
-        self._rejected.append(RejectedRow(book.row.id, entry.seq, reason, entry.raw, self._now_ms))
+    def _reject(self, book: StreamBook, seq: int, body: bytes, reason: str) -> None:
+        self._rejected.append(RejectedRow(book.row.id, seq, reason, body, self._now_ms))
 
     def _tell_rejected(self, book: StreamBook, seq: int, text: str) -> None:
         text = f"entry {seq} {text}"[:2000]
@@ -290,11 +319,31 @@ class JournalWriter:
         )
 
 
-def _unknown(book: StreamBook, entry: OpenEntry) -> set[int]:
-    """The numbers that the entry uses and the book does not know."""
-    if not isinstance(entry.body, Readings):
-        return set()
-    return {value.no for value in entry.body.r} - book.numbers.keys()
+def _coming(entries: Iterable[OpenEntry]) -> set[int]:
+    """The numbers that catalogs among ``entries`` say something about."""
+    coming: set[int] = set()
+    for entry in entries:
+        if isinstance(entry.body, Catalog):
+            coming |= {r.no for device in entry.body.devices for r in device.registers}
+            coming |= {refused.no for refused in entry.refused}
+    return coming
+
+
+def _one(batch: Batch, seq: int, at: int, values: list[Value]) -> Batch:
+    """A batch of one entry with these values."""
+    return Batch(
+        batch.stream,
+        seq,
+        seq,
+        [seq],
+        [at],
+        [0],
+        [len(values)],
+        [value.no for value in values],
+        [value.value for value in values],
+        [value.quality for value in values],
+        [value.raw for value in values],
+    )
 
 
 def _names(book: StreamBook, no: int) -> bool:

@@ -1,20 +1,21 @@
 """Messages of gateways, taken apart: what each one is, or why it is nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloud.domain.catalogs import Refused, open_catalog
 from cloud.domain.entries import (
     BatchHeader,
     check,
     check_session,
-    open_batch,
     open_header,
     tame,
 )
 from common import topics
 from common.errors import Undecodable
 from common.ids import check_key
-from common.messages.envelope import decode
+from common.messages.batch import Batch, Lost
+from common.messages.batch import unpack as unpack_batch
+from common.messages.envelope import decode, encode
 from common.messages.uplink import Body, Catalog, Hello, Status, decode_body
 
 
@@ -43,15 +44,34 @@ class OpenEntry:
 
 @dataclass(frozen=True, slots=True)
 class BatchParcel:
-    """Entries first..last. For a batch that cannot be read, each is rejected by its number."""
+    """Entries first..last: readings in the columns of ``batch``, all other ones in ``entries``.
+
+    ``batch.others`` is not looked at any more. For a batch that cannot be read, each entry is
+    rejected by its number.
+    """
 
     source: Received
     gateway: str
-    stream: str
-    first: int
-    last: int
+    batch: Batch
     entries: tuple[OpenEntry, ...]
     quarantine: str = ""
+
+    @property
+    def stream(self) -> str:
+        return self.batch.stream
+
+    @property
+    def first(self) -> int:
+        return self.batch.first
+
+    @property
+    def last(self) -> int:
+        return self.batch.last
+
+    @property
+    def count(self) -> int:
+        """How many entries there are, lost ones left out."""
+        return len(self.entries) + len(self.batch.seqs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +131,14 @@ def _status(message: Received, gateway: str, now_ms: int) -> StatusParcel:
 
 def _batch(message: Received, gateway: str, now_ms: int) -> BatchParcel:
     try:
-        batch = open_batch(message.payload)
+        batch = unpack_batch(message.payload)
     except Undecodable as error:
         header = open_header(message.payload)
         if header is None:
             raise
         return _unreadable(message, gateway, header, str(error))
-    entries = tuple(_entry(entry.seq, bytes(entry.body), now_ms) for entry in batch.entries)
-    return BatchParcel(message, gateway, batch.stream, batch.first, batch.last, entries)
+    entries = tuple(_entry(other.seq, bytes(other.body), now_ms) for other in batch.others)
+    return BatchParcel(message, gateway, batch, entries)
 
 
 def _entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
@@ -138,25 +158,34 @@ def _unreadable(message: Received, gateway: str, header: BatchHeader, reason: st
     entries = tuple(
         OpenEntry(seq, b"", None, reason) for seq in range(header.first, header.last + 1)
     )
-    return BatchParcel(
-        message, gateway, header.stream, header.first, header.last, entries, quarantine=reason
-    )
+    batch = Batch(header.stream, header.first, header.last)
+    return BatchParcel(message, gateway, batch, entries, quarantine=reason)
 
 
 def split(parcel: BatchParcel) -> list[BatchParcel]:
-    """The batch as batches of one entry each."""
-    return [
-        BatchParcel(parcel.source, parcel.gateway, parcel.stream, e.seq, e.seq, (e,))
-        for e in parcel.entries
-    ]
+    """The batch as batches of one entry each, and one for each range that is lost."""
+    batch = parcel.batch
+
+    def part(
+        first: int, last: int, entries: tuple[OpenEntry, ...], lost: list[Lost]
+    ) -> BatchParcel:
+        only = replace(batch.only(range(first, last + 1).__contains__), lost=lost)
+        return BatchParcel(
+            parcel.source, parcel.gateway, replace(only, first=first, last=last), entries
+        )
+
+    parts = [part(entry.seq, entry.seq, (entry,), []) for entry in parcel.entries]
+    parts += [part(seq, seq, (), []) for seq in batch.seqs]
+    parts += [part(lost.first, lost.last, (), [lost]) for lost in batch.lost]
+    return sorted(parts, key=by_stream)
 
 
 def rejecting(parcel: BatchParcel, reason: str) -> BatchParcel:
     """The batch with every entry rejected for ``reason``."""
-    entries = tuple(OpenEntry(e.seq, e.raw, None, e.reason or reason) for e in parcel.entries)
-    return BatchParcel(
-        parcel.source, parcel.gateway, parcel.stream, parcel.first, parcel.last, entries
-    )
+    entries = [OpenEntry(e.seq, e.raw, None, e.reason or reason) for e in parcel.entries]
+    entries += [OpenEntry(seq, encode(body), None, reason) for seq, body in parcel.batch.readings()]
+    batch = Batch(parcel.stream, parcel.first, parcel.last, lost=parcel.batch.lost)
+    return BatchParcel(parcel.source, parcel.gateway, batch, tuple(entries))
 
 
 def by_stream(parcel: BatchParcel) -> tuple[str, str, int]:

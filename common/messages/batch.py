@@ -14,11 +14,14 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from common.errors import Undecodable
-from common.messages.envelope import VERSION, decode, deflate, encode
-from common.messages.uplink import Count, HexId, Line, Millis, Readings, Seq, Value
+from common.messages.envelope import MAX_BYTES, VERSION, decode, deflate, encode
+from common.messages.uplink import Count, HexId, Int64, Line, Millis, Readings, Seq, Value
 
 INT64_MAX = 2**63 - 1
 MILLIS_MAX = 2**53
+ENTRY_BYTES = MAX_BYTES - 4096
+"""An entry's body is at most so long, so that a message can carry it."""
+
 SPAN_TOLERANCE_MS = 20
 """Within a span of the clock, monotonic times are true to this."""
 
@@ -72,8 +75,8 @@ class Other(Struct, frozen=True, array_like=True):
     body: Raw
 
 
-class _Columns(Struct, frozen=True, omit_defaults=True):
-    """The message. Normative: docs/protocol.md, 4.2."""
+class Columns(Struct, frozen=True, omit_defaults=True):
+    """The message as it is on the wire. Normative: docs/protocol.md, 4.2."""
 
     stream: HexId
     first: Seq
@@ -94,8 +97,8 @@ class _Columns(Struct, frozen=True, omit_defaults=True):
 class _Readings(Struct, tag="readings", tag_field="k", forbid_unknown_fields=True):
     """The body of a readings entry, as cheaply as it can be read."""
 
-    at: int
-    r: list[tuple[int, int | None, int, int | None]]
+    at: Millis
+    r: list[tuple[Seq, Int64 | None, Annotated[int, Meta(ge=0, le=15)], Int64 | None]]
 
 
 _readings = msgspec.json.Decoder(_Readings)
@@ -197,7 +200,7 @@ def pack(stream: str, entries: list[Entry], lost: list[Lost] | None = None) -> b
                 raws[number] = count
     return deflate(
         encode(
-            _Columns(
+            Columns(
                 stream,
                 min(first for first, _ in ends),
                 max(last for _, last in ends),
@@ -219,7 +222,7 @@ def pack(stream: str, entries: list[Entry], lost: list[Lost] | None = None) -> b
 
 def unpack(payload: bytes) -> Batch:
     """The batch in ``payload``; raises Undecodable unless it holds exactly first..last."""
-    columns = decode(payload, _Columns)
+    columns = decode(payload, Columns)
     values = len(columns.no)
     quality = columns.quality or [0] * values
     if not sum(columns.n) == values == len(columns.value) == len(columns.raw) == len(quality):
@@ -246,22 +249,22 @@ def unpack(payload: bytes) -> Batch:
     return batch
 
 
-def _free_numbers(columns: _Columns) -> list[int]:
+def _free_numbers(columns: Columns) -> list[int]:
     """The numbers of the entries in the columns: all that are neither ``other`` nor ``lost``."""
-    taken = [(other.seq, other.seq) for other in columns.other]
-    taken += [(lost.first, lost.last) for lost in columns.lost]
-    taken.sort()
+    first, last = columns.first, columns.last
+    taken = sorted(
+        [(other.seq, other.seq) for other in columns.other]
+        + [(lost.first, lost.last) for lost in columns.lost]
+    )
     free: list[int] = []
-    position, room = columns.first, len(columns.at)
-    for first, last in [*taken, (columns.last + 1, columns.last + 1)]:
-        if first < position or last < first or first - position > room - len(free):
-            raise Undecodable(
-                f"the entries of a batch are not {columns.first}..{columns.last}"
-            )
-        free.extend(range(position, first))
-        position = last + 1
-    if position != columns.last + 2 or len(free) != room:
-        raise Undecodable(f"the entries of a batch are not {columns.first}..{columns.last}")
+    position, room = first, len(columns.at)
+    for begin, end in [*taken, (last + 1, last + 1)]:
+        if not position <= begin <= end <= last + 1 or begin - position > room - len(free):
+            break
+        free.extend(range(position, begin))
+        position = end + 1
+    if last < first or position != last + 2 or len(free) != room:
+        raise Undecodable(f"the entries of a batch are not {first}..{last}")
     return free
 
 

@@ -29,10 +29,16 @@ class Ack(Struct, frozen=True):
 
 
 class Resume(Struct, frozen=True):
-    """The answer to hello: exactly these ranges of the stream are dealt with; send all else."""
+    """The answer to hello: exactly these ranges of the stream are dealt with; send all else.
+
+    ``at``: the cloud's time when it said so, 0 when it does not say. ``spread_ms``: begin with the
+    backlog after a random part of it, since many gateways came at the same time.
+    """
 
     stream: HexId
     committed: list[tuple[int, int]]
+    at: Millis = 0
+    spread_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0
     v: int = VERSION
 
 

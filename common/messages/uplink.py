@@ -21,7 +21,10 @@ Severity = Annotated[str, Meta(pattern="^(info|warning|alarm)\\Z")]
 
 
 class Hello(Struct, frozen=True):
-    """On every connect: who the gateway is, and which entries of which stream it holds."""
+    """On every connect: who the gateway is, and which entries of which stream it holds.
+
+    ``clock``: what its wall clock is worth (``ClockQuality``); ``machine``: which computer it is.
+    """
 
     stream: HexId
     first_kept: Seq
@@ -33,6 +36,8 @@ class Hello(Struct, frozen=True):
     site_name: Line
     timezone: Line
     agent: Line
+    clock: Count = 0
+    machine: Annotated[str, Meta(max_length=64)] = ""
     v: int = VERSION
 
 

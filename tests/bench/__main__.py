@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import bare, c11, edge, mbus, polling, real, requests
+from tests.bench import bare, c11, drain, edge, mbus, polling, real, requests
 from tests.bench.figures import Figure, table, write_json
 from tests.bench.servers import VAR
 
@@ -11,6 +11,7 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "bare.latency": lambda _: bare.latency(),
     "bare.command": lambda _: bare.command(),
     "bare.process": lambda _: bare.process(),
+    "bare.drain": lambda _: bare.drain(),
     "edge": edge.footprint,
     "polling": lambda peers: [*polling.footprint(peers), *polling.jitter(peers)],
     "c11.connected": c11.connected,
@@ -19,6 +20,8 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "modbus": lambda _: requests.requests_per_poll(),
     "latency": real.latency,
     "command": real.command,
+    "drain": drain.seconds,
+    "drain.live": drain.live,
 }
 """In this order; each gets the figures that were made before it, as peers."""
 

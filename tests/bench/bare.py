@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+from tests.bench.backlog import MILLION
+from tests.bench.bare_drain import fill_bare
 from tests.bench.figures import Figure, figure, quantile
 from tests.bench.load import COMMANDS, MEASURED_S, POLLS, READINGS, RUNS, measure_latency
 from tests.bench.servers import stage
+from tests.harness.books import CloudBook
 
 IMPORTS = """
 import time; begun = time.perf_counter()
@@ -76,3 +79,27 @@ def process() -> list[Figure]:
         figure("bare.imports_rss_mb", rss, "MB"),
         figure("bare.imports_s", took, "s"),
     ]
+
+
+def drain() -> list[Figure]:
+    """10⁶ readings of a journal on the disk, until the last ack."""
+    took = []
+    for _ in range(RUNS):
+        with stage() as on:
+            journal = on.directory / "journal.db"
+            fill_bare(journal, MILLION)
+            on.database.create_database("bare")
+            program, port = (sys.executable, "-m", "tests.bench.bare_drain"), str(on.broker.port)
+            cloud = on.programs.add("cloud", *program, "cloud", port, str(on.database.port), "bare")
+            cloud.start().wait_for("ready")
+            output = subprocess.run(
+                [*program, "edge", port, str(journal)],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            ).stdout
+            [[stored]] = CloudBook(on.database.port, "bare").rows("SELECT count(*) FROM reading")
+            assert stored == MILLION
+        took.append(float(output))
+    return [figure("bare.drain_seconds_1e6", took, "s")]

@@ -38,10 +38,10 @@ def footprint(peers: dict[str, Figure]) -> list[Figure]:
     ]
 
 
-def rss_mb(pid: int | str) -> float:
-    """Resident memory of a process, in millions of bytes."""
+def rss_mb(pid: int | str, field: str = "VmRSS") -> float:
+    """Resident memory of a process, in millions of bytes; with ``VmHWM`` the most it ever had."""
     status = Path(f"/proc/{pid}/status").read_text()
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith(field))
     return int(kibibytes) * 1024 / 1e6
 
 

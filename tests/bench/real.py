@@ -1,6 +1,5 @@
 """The real programs: edge agent, simulators and cloud, each a process of its own."""
 
-from common.messages.envelope import decode
 from common.messages.batch import unpack
 from tests.bench.figures import Figure, figure, quantile
 from tests.bench.load import COMMANDS, MEASURED_S, RUNS, measure_latency
@@ -11,13 +10,15 @@ from tests.harness.cloud import CloudFiles
 from tests.harness.site import GATEWAY, ROOF, SiteFiles
 from tests.harness.tap import Tap
 
+DATABASE = "inmetter"
+
 
 def latency(peers: dict[str, Figure]) -> list[Figure]:
     """Measured → committed: eight Modbus meters, 105 registers, polled ten times a second."""
     p50, p99 = [], []
     for _ in range(RUNS):
         with stage() as on:
-            _start_cloud(on, "ingest")
+            start_cloud(on, "ingest")
             _start_site(on, write_meters(on.directory / "site", on.broker.port))
             found = measure_latency(on.broker.port, GATEWAY, MEASURED_S)
         p50.append(quantile(found, 0.5))
@@ -37,7 +38,7 @@ def command(peers: dict[str, Figure]) -> list[Figure]:
     p50, p99 = [], []
     for _ in range(RUNS):
         with stage() as on:
-            cloud = _start_cloud(on, "all")
+            cloud = start_cloud(on, "all")
             cloud.wait_until_ready()
             _start_site(on, SiteFiles(on.directory / "site", on.broker.port).write())
             output = cloud.output_id(GATEWAY, *ROOF)
@@ -54,10 +55,11 @@ def command(peers: dict[str, Figure]) -> list[Figure]:
     ]
 
 
-def _start_cloud(on: Stage, role: str) -> CloudFiles:
+def start_cloud(on: Stage, role: str) -> CloudFiles:
+    """``role`` in a process of its own, connected, on a database that is empty."""
     directory = on.directory / "cloud"
     directory.mkdir()
-    url = on.database.create_database("inmetter")
+    url = on.database.create_database(DATABASE)
     cloud = CloudFiles(directory, url, on.broker.port)
     cloud.write()
     on.programs.add(role, *cloud.command(role)).start().wait_for(": connected")

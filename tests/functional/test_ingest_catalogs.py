@@ -90,7 +90,7 @@ def test_a_restored_database_is_not_taken_for_what_it_was(greeted: Store) -> Non
             connection.exec_driver_sql(statement)
     early = worker.take([gateway.batch(4, reads(2, 2))], NOW)
     [resume] = [decode(p.payload, Resume) for p in early.publications]
-    assert resume == Resume(STREAM, [])
+    assert resume == Resume(STREAM, [], NOW)
     assert not why(worker.take([gateway.batch(1, catalog(ONE), catalog(ONE, TWO))], NOW))
     assert not why(worker.take([gateway.batch(3, reads(2, 1), reads(2, 2, NOW + 1))], NOW))
     assert rows_of(greeted, VALUES) == [("volume", 1), ("volume", 2)]

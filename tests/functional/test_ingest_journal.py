@@ -38,9 +38,9 @@ def test_a_new_gateway_is_answered_with_what_is_committed_of_its_stream(store: S
     gateway = Gateway()
     first = ingest(store, [gateway.hello()], NOW)
     assert first.publications[0].topic == "inmetter/v1/gw-1/down/resume"
-    assert resumes(first) == [Resume(STREAM, [])]
+    assert resumes(first) == [Resume(STREAM, [], NOW)]
     ingest(store, [gateway.batch(1, catalog(), power(BASE, 1))], NOW)
-    assert resumes(ingest(store, [gateway.hello()], NOW)) == [Resume(STREAM, [(1, 2)])]
+    assert resumes(ingest(store, [gateway.hello()], NOW)) == [Resume(STREAM, [(1, 2)], NOW)]
     assert rows_of(store, "SELECT key, name, timezone FROM site") == [
         ("hall", "Hall", "Europe/Bucharest")
     ]
@@ -101,7 +101,7 @@ def test_readings_before_their_catalog_are_asked_for_again(store: Store) -> None
     ingest(store, [gateway.hello(next_seq=3)], NOW)
     early = ingest(store, [gateway.batch(2, power(BASE, 15))], NOW)
     assert acks(early) == []
-    assert resumes(early) == [Resume(STREAM, [])]
+    assert resumes(early) == [Resume(STREAM, [], NOW)]
     ingest(store, [gateway.batch(1, catalog())], NOW)
     assert acks(ingest(store, [gateway.batch(2, power(BASE, 15))], NOW)) == [Ack(STREAM, 2, 2)]
 
@@ -117,7 +117,7 @@ def test_a_stream_that_was_never_announced_is_asked_for_what_it_has(store: Store
     gateway = Gateway()
     outcome = ingest(store, [gateway.batch(7, power(BASE, 1)), gateway.batch(8)], NOW)
     assert acks(outcome) == []
-    assert resumes(outcome) == [Resume(STREAM, [])]
+    assert resumes(outcome) == [Resume(STREAM, [], NOW)]
     assert acks(ingest(store, [gateway.batch(1, catalog())], NOW)) == [Ack(STREAM, 1, 1)]
     ingest(store, [gateway.hello()], NOW)
     assert rows_of(
@@ -153,7 +153,7 @@ def test_a_worker_that_meets_a_stream_with_gaps_asks_for_them_once(greeted: Stor
     gateway, worker = Gateway(), Ingest(greeted)
     first = worker.take([gateway.batch(5, power(BASE, 1))], NOW)
     assert acks(first) == [Ack(STREAM, 5, 5)]
-    assert resumes(first) == [Resume(STREAM, [(1, 1), (5, 5)])]
+    assert resumes(first) == [Resume(STREAM, [(1, 1), (5, 5)], NOW)]
     assert resumes(worker.take([gateway.batch(7, power(BASE, 1))], NOW)) == []
     assert resumes(Ingest(greeted).take([gateway.batch(2)], NOW)) == []
     worker.take([gateway.batch(n, power(BASE, 1)) for n in (2, 3, 4, 6)], NOW)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from cloud.services.ingest import Received, ingest
+from cloud.services.ingest import Ingest, Outcome, Received, ingest
 from cloud.storage.unit_of_work import Store
-from common.messages.envelope import encode
+from common.messages.downlink import Resume
+from common.messages.envelope import decode, encode
 from common.messages.uplink import Status
 from tests.harness.says import NOW, STREAM, Gateway, catalog, power
 from tests.harness.tables import rows_of
@@ -90,3 +91,19 @@ def test_a_status_that_the_broker_kept_does_not_count_as_heard_of_now(greeted: S
     assert rows_of(greeted, seen) == [(later,)]
     ingest(greeted, [Gateway().batch(2, power(NOW, 1))], later + 60_000)
     assert rows_of(greeted, seen) == [(later + 60_000,)]
+
+
+def test_gateways_that_come_back_together_are_asked_to_spread_what_they_have_kept(
+    store: Store,
+) -> None:
+    worker = Ingest(store)
+    alone = worker.take([Gateway("gw-0").hello()], NOW)
+    crowd = worker.take([Gateway(f"gw-{n}").hello() for n in range(1, 100)], NOW + 1)
+    later = worker.take([Gateway("gw-0").hello()], NOW + 60_000)
+
+    def spreads(outcome: Outcome) -> set[int]:
+        return {decode(p.payload, Resume).spread_ms for p in outcome.publications}
+
+    assert spreads(alone) == {0}
+    assert spreads(crowd) == {99 * 20}
+    assert spreads(later) == {0}

@@ -15,12 +15,14 @@ CHUNK = 65_536
 class Proxy:
     """Passes connections to ``port`` on loopback to ``target``; a context manager.
 
-    It runs in a thread with a loop of its own, so that synchronous tests can use it.
+    It runs in a thread with a loop of its own, so that synchronous tests can use it. ``bytes_up``
+    is what has come from clients so far, without what TCP and IP add.
     """
 
     def __init__(self, target: int) -> None:
         self.port = 0
         self.connections = 0
+        self.bytes_up = 0
         self._target = target
         self._delay_s = 0.0
         self._black_hole = False
@@ -145,7 +147,7 @@ class _Link:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
             self._writers.append(far_writer)
             tasks = [
-                asyncio.create_task(self._pass(reader, far_writer)),
+                asyncio.create_task(self._pass(reader, far_writer, up=True)),
                 asyncio.create_task(self._pass(far_reader, writer)),
             ]
             try:
@@ -157,9 +159,13 @@ class _Link:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pass(self, reader: asyncio.StreamReader, to: asyncio.StreamWriter | None) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, to: asyncio.StreamWriter | None, *, up: bool = False
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
+                if up:
+                    self._proxy.bytes_up += len(data)
                 if to is not None and not self.swallows:
                     self._proxy.deliver(to, data)
 

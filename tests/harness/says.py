@@ -4,8 +4,8 @@ import msgspec
 
 from cloud.services.ingest import Received
 from common import topics
-from common.messages.envelope import encode
 from common.messages.batch import Entry, pack
+from common.messages.envelope import VERSION, encode
 from common.messages.uplink import (
     Body,
     Catalog,

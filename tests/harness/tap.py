@@ -11,11 +11,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common import topics
+from common.messages.envelope import inflate
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message, and when it came (seconds since the epoch)."""
+    """A message, inflated, and when it came (seconds since the epoch)."""
 
     topic: str
     payload: bytes
@@ -25,12 +26,14 @@ class Heard:
 class Tap:
     """A client of the broker on ``port``, in a thread of its own; a context manager.
 
+    It hears what comes on topics that fit one of ``patterns``: by default everything.
+
     It comes back after the broker was away, but does not hear what was said meanwhile.
     """
 
-    def __init__(self, port: int, pattern: str = f"{topics.ROOT}/#") -> None:
+    def __init__(self, port: int, *patterns: str) -> None:
         self._port = port
-        self._pattern = pattern
+        self._patterns = patterns or (f"{topics.ROOT}/#",)
         self._heard: list[Heard] = []
         self._grew = threading.Condition()
         self._listening = threading.Event()
@@ -63,10 +66,10 @@ class Tap:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        client.subscribe(self._pattern, qos=1)
+        client.subscribe([(pattern, 1) for pattern in self._patterns])
 
     def _hear(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        heard = Heard(message.topic, bytes(message.payload), time.time())
+        heard = Heard(message.topic, inflate(bytes(message.payload)), time.time())
         with self._grew:
             self._heard.append(heard)
             self._grew.notify_all()

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from common import topics
-from common.messages.envelope import encode
 from tests.harness.eventually import eventually
 from tests.harness.processes import Program
 from tests.harness.site import MODULES
@@ -111,7 +110,6 @@ def test_a_reading_of_the_year_2099_is_rejected_by_name(plant: Plant) -> None:
         batch = gateway.batch(
             gateway.power(1, now - 2), gateway.power(2, IN_2099_MS), gateway.power(3, now)
         )
-        assert str(IN_2099_MS).encode() in encode(batch)
         gateway.send(batch)
         ((seq, reason),) = [(one.seq, one.reason) for one in gateway.wait_for_ack(batch).rejected]
     assert seq == batch.first + 1

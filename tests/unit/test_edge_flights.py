@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from common.clock import SystemClock
+from common.messages.batch import Entry, unpack
 from common.messages.downlink import Ack, Rejection, Resume
-from common.messages.envelope import decode
-from common.messages.uplink import Batch, Entry, Hello
+from common.messages.uplink import Hello
 from edge_agent.store.journal import Journal
 from edge_agent.uplink import Pace, Uplink
 from tests.unit.edge_parts import event, opened, until
@@ -35,13 +35,13 @@ class Far:
         if leaf == "hello":
             await self.uplink.on_resume(Resume(self.journal.stream, []))
             return
-        batch = decode(payload, Batch)
+        batch = unpack(payload)
         key = batch.first, batch.last
         if key in self.unanswered:
             self.sent_in_vain.append(key)
         self.unanswered.add(key)
         self.sent.add(key)
-        self.seqs.append([entry.seq for entry in batch.entries])
+        self.seqs.append(list(batch.bodies()))
         ack = Ack(batch.stream, batch.first, batch.last)
         if self.holds:
             self.held.append(ack)
