@@ -24,12 +24,14 @@ from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
 from edge_agent.store.journal import Journal, Keeping
 from edge_agent.store.retention import Retention
+from edge_agent.store.salvage import NothingToSalvage, Wreck, salvage
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink import Pace, Uplink
 
 DAY_MS = 86_400_000
 RETENTION_S = 3600.0
 GOODBYE_S = 1.0
+DISK_S = 60.0
 STOP_S = 3.0
 
 
@@ -49,6 +51,7 @@ class App:
         devices: Devices,
         numbers: Numbers,
         pace: Pace | None = None,
+        wreck: Path | None = None,
     ) -> None:
         self.config = config
         self.database = database
@@ -64,6 +67,7 @@ class App:
         self.mqtt: MqttSession | None = None
         self.health: Health | None = None
         self.uplink: Uplink | None = None
+        self._wreck = wreck
         self._clock = clock
         self._damaged = asyncio.Event()
         database.on_damage = self._damaged.set
@@ -75,7 +79,7 @@ class App:
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Run all parts until ``stop`` is set or cancelled; then everything is closed.
 
-        Raises Damaged when the data file is found damaged: started anew, it is set aside.
+        Raises Damaged when the data file is found damaged: ``build`` then sets it aside.
         """
         running = asyncio.ensure_future(self._supervisor.run())
         stopping = asyncio.ensure_future((stop or asyncio.Event()).wait())
@@ -84,7 +88,7 @@ class App:
             await asyncio.wait({running, stopping, damage}, return_when=asyncio.FIRST_COMPLETED)
             if damage.done():
                 raise Damaged(
-                    f"{self.database.path}: is damaged; it is set aside at the next start"
+                    f"{self.database.path}: is damaged; it is set aside, and a new one is begun"
                 )
             if running.done():
                 running.result()
@@ -172,10 +176,21 @@ class App:
             add("communication server", self.server.run)
         add("commands", self.commands.run)
         add("retention", self._grow_old)
+        if self._wreck:
+            add("salvage", partial(self._salvage, self._wreck))
         if self.mqtt and self.uplink and self.health:
             add("uplink", self.uplink.run)
             add("health", self.health.run)
             add("mqtt", self.mqtt.run)
+
+    async def _salvage(self, wreck: Path) -> None:
+        """Queue what the damaged file still holds; then there is nothing more to do."""
+        try:
+            haul = await salvage(self.journal, wreck)
+            events.warning("salvage: %d entries of %s are queued", haul.queued, wreck.name)
+        except NothingToSalvage as error:
+            events.error("salvage: %s", error)
+        await asyncio.Event().wait()
 
     async def _grow_old(self) -> None:
         """Delete what is old each hour, and make room whenever the journal has grown."""
@@ -206,13 +221,31 @@ class App:
             grown.cancel()
 
 
+async def keep_running(config: Config, clock: Clock, stop: asyncio.Event) -> None:
+    """An agent until ``stop`` is set. When its file is found damaged, it goes on with a new one.
+
+    Raises Damaged when the new one is damaged within DISK_S: then it is the disk.
+    """
+    damaged_s: float | None = None
+    while True:
+        app = await build(config, clock)
+        events.info("gateway %s: %d devices", config.settings.gateway.id, len(app.devices.all))
+        try:
+            return await app.run(stop)
+        except Damaged as error:
+            if damaged_s is not None and clock.monotonic() - damaged_s < DISK_S:
+                raise
+            damaged_s = clock.monotonic()
+            events.error("%s", error)
+
+
 async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
     """An agent for the configuration: its file is open, its registers are numbered.
 
     Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
     """
     devices = Devices(config, clock)
-    database, damage = _open(config.database, clock)
+    database, damage, aside = _open(config.database, clock)
     try:
         gateway = config.settings.gateway
         keeping = Keeping(gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin)
@@ -235,21 +268,27 @@ async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
             devices=devices,
             numbers=numbers,
             pace=pace,
+            wreck=aside,
         )
     except BaseException:
         database.close()
         raise
 
 
-def _open(path: Path, clock: Clock) -> tuple[Database, Event | None]:
+def _open(path: Path, clock: Clock) -> tuple[Database, Event | None, Path | None]:
+    """The file; and where it was damaged, what is said of it, and where the old one is."""
     try:
-        return Database(path), None
+        return Database(path), None, None
     except Damaged as error:
         now = clock.now_ms()
         aside = set_aside(path, now)
         text = f"the data file was damaged and is kept as {aside.name}; a new one was begun"
         events.error("%s: %s", error, text)
-        return Database(path), Event(now, "journal_damaged", "alarm", f"{text} ({error})")
+        data: dict[str, str | int | None] = {"aside": aside.name}
+        with contextlib.suppress(NothingToSalvage):
+            data["stream"] = Wreck(aside).stream
+        told = Event(now, "journal_damaged", "alarm", f"{text} ({error})", data=data)
+        return Database(path), told, aside
 
 
 def _version() -> str:

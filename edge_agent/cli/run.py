@@ -8,7 +8,7 @@ from pathlib import Path
 from common import logs
 from common.clock import SystemClock
 from common.logs import events
-from edge_agent.app import build
+from edge_agent.app import keep_running
 from edge_agent.config import Config, load
 
 
@@ -26,12 +26,9 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(config: Config) -> None:
-    app = await build(config, SystemClock())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = config.settings.gateway
-    events.info("gateway %s: %d devices", gateway.id, len(app.devices.all))
-    await app.run(stop)
-    events.info("gateway %s: stopped", gateway.id)
+    await keep_running(config, SystemClock(), stop)
+    events.info("gateway %s: stopped", config.settings.gateway.id)

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
+from urllib.parse import quote
 
 from common.errors import ConfigError, InMetterError, Retryable
 
@@ -276,6 +277,17 @@ def is_in_use(path: Path, locks: Path = Path("/proc/locks")) -> bool:
         return False
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
     return f" {device}:{found.st_ino} " in held
+
+
+def read_only(path: Path, timeout_s: float = 1.0) -> sqlite3.Connection:
+    """The file, to be read while an agent uses it, or not. Raises sqlite3.Error.
+
+    A file that nobody has open is opened so that not even its side files are made.
+    """
+    wal = path.with_name(path.name + "-wal")
+    mode = "mode=ro" if is_in_use(path) or (wal.exists() and wal.stat().st_size) else "immutable=1"
+    place = f"file:{quote(str(path.resolve()))}?{mode}"
+    return sqlite3.connect(place, uri=True, timeout=timeout_s, check_same_thread=False)
 
 
 def _mark(path: Path) -> Path:

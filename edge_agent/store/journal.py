@@ -397,7 +397,7 @@ def read_chunk(
         if lost and (row is None or lost[0][0] < row[0]):
             one, other, reason, _ = lost.popleft()
             one, other = max(one, first), min(other, last)
-            if position not in (None, one):
+            if position not in (None, one) or total > size:
                 break
             chunk.lost.append(Lost(one, other, reason))
             position = other + 1

@@ -13,17 +13,19 @@ from common.reading import Measured
 from common.registers import Kind, Medium, Register
 from edge_agent.drivers.base import Order, Sample
 from edge_agent.store.database import Database
-from edge_agent.store.journal import Chunk, Journal
+from edge_agent.store.journal import Chunk, Journal, Keeping
 
 NOW = 1_763_900_000_000
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
+async def opened(
+    path: Path, clock: Clock | None = None, keeping: Keeping | None = None
+) -> AsyncIterator[Journal]:
     """The journal in ``path``/edge.db."""
     database = Database(path / "edge.db")
     try:
-        yield await Journal.open(database, clock or ManualClock(NOW))
+        yield await Journal.open(database, clock or ManualClock(NOW), keeping)
     finally:
         database.close()
 

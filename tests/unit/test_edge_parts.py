@@ -16,6 +16,7 @@ from edge_agent.device_state import DeviceStates
 from edge_agent.downlink import Downlink
 from edge_agent.health import INTERVAL_S, PAUSE_S, Health
 from edge_agent.store.catalog import Described, number_registers
+from edge_agent.store.retention import Retention
 from edge_agent.supervisor import Supervisor
 from tests.unit.edge_parts import NOW, POWER, ROOF, bodies, event, opened, turns
 
