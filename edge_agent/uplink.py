@@ -20,8 +20,9 @@ from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES, encode
 from common.messages.uplink import Event, Hello
 from edge_agent.outage import CLOUD, Outage
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import StorageError
-from edge_agent.store.journal import Chunk, Journal
+from edge_agent.store.journal import Journal
 from edge_agent.window import Window
 
 RECONNECT_S = 10.0

@@ -21,19 +21,17 @@ not happen:
 
 import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-import msgspec
-
 from common.clock import Clock
 from common.ids import new_stream_id
 from common.logs import events
-from common.messages.batch import ClockQuality, Entry, Lost
+from common.messages.batch import ClockQuality, Entry
 from common.messages.uplink import Body, Catalog
 from common.ranges import RangeSet
+from edge_agent.store.chunk import Chunk, read_chunk
 from edge_agent.store.database import Damaged, Database, StorageError
 from edge_agent.store.figures import Figures, figures, oldest_at
 from edge_agent.store.shedding import Step
@@ -43,7 +41,6 @@ from edge_agent.store.tables import (
     get,
     load_ranges,
     lose,
-    lost_within,
     next_number,
     put,
     store_ranges,
@@ -69,27 +66,6 @@ class Keeping:
     size: int = 2_000_000_000
     overflow: Literal["drop_oldest", "drop_newest", "thin"] = "drop_oldest"
     thin: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A part of the journal without a hole: entries and lost ranges, together all of
-    first..last, each list in order. Nothing at all: both are empty."""
-
-    entries: list[Entry]
-    lost: list[Lost]
-
-    @property
-    def first(self) -> int:
-        """The lowest number; 0 when there is none."""
-        ends = [one.seq for one in self.entries[:1]] + [one.first for one in self.lost[:1]]
-        return min(ends, default=0)
-
-    @property
-    def last(self) -> int:
-        """The highest number; 0 when there is none."""
-        ends = [one.seq for one in self.entries[-1:]] + [one.last for one in self.lost[-1:]]
-        return max(ends, default=0)
 
 
 class Journal:
@@ -377,36 +353,3 @@ class Journal:
 
     def _count_boot(self, connection: sqlite3.Connection) -> None:
         put(connection, "boot", str(self.boot))
-
-
-def read_chunk(
-    connection: sqlite3.Connection, first: int, last: int, entries: int, size: int
-) -> Chunk:
-    """As ``Journal.read``: it ends where a number is neither kept nor lost."""
-    rows = connection.execute(
-        "SELECT seq, body, at, boot, mono, clock FROM entry"
-        " WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
-        (first, last, entries),
-    )
-    lost = deque(lost_within(connection, first, last, entries))
-    chunk = Chunk([], [])
-    total = 0
-    row = rows.fetchone()
-    position = None
-    while (row or lost) and len(chunk.entries) + len(chunk.lost) < entries:
-        if lost and (row is None or lost[0][0] < row[0]):
-            one, other, reason, _ = lost.popleft()
-            one, other = max(one, first), min(other, last)
-            if position not in (None, one) or total > size:
-                break
-            chunk.lost.append(Lost(one, other, reason))
-            position = other + 1
-            continue
-        seq, body, *stamp = row
-        total += len(body)
-        if position not in (None, seq) or (position is not None and total > size):
-            break
-        chunk.entries.append(Entry(seq, msgspec.Raw(body), *stamp))
-        position = seq + 1
-        row = rows.fetchone()
-    return chunk

@@ -29,6 +29,8 @@ PATIENCE = 10_000
 AT_ONCE = 500
 """Entries that are read, and queued, at a time."""
 
+FROM = "SELECT seq, body FROM entry WHERE seq BETWEEN ? AND ?"
+
 SALVAGED = b'{"k":"salvaged",'
 
 
@@ -78,29 +80,34 @@ class Wreck:
         """first..last, as far as it can be read."""
         while first <= last:
             found: list[tuple[int, bytes]] = []
-            rows = connection.execute(
-                "SELECT seq, body FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)
-            )
-            whole = False
+            whole = True
             try:
-                for row in rows:
+                for row in connection.execute(f"{FROM} ORDER BY seq", (first, last)):
                     found.append(row)
                     if len(found) == AT_ONCE:
                         yield found
                         first = row[0] + 1
                         found = []
-                whole = True
             except sqlite3.Error:
-                rows.close()
+                whole = False
             if found:
                 yield found
                 first = found[-1][0] + 1
             if whole:
                 return
-            after = _next_readable(connection, first + 1, last)
-            if after <= LAST:
-                self.unread.add(first, after - 1)
-            first = after
+            try:
+                # What follows the last row was looked for before that row was given.
+                row = connection.execute(f"{FROM} ORDER BY seq LIMIT 1", (first, last)).fetchone()
+            except sqlite3.Error:
+                after = _next_readable(connection, first + 1, last)
+                if after <= LAST:
+                    self.unread.add(first, after - 1)
+                first = after
+            else:
+                if row is None:
+                    return
+                yield [row]
+                first = row[0] + 1
 
 
 def _next_readable(connection: sqlite3.Connection, first: int, last: int) -> int:

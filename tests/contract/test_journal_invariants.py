@@ -10,8 +10,9 @@ import pytest
 from common.clock import ManualClock
 from common.errors import ConfigError
 from common.messages.uplink import Catalog, decode_body
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
-from edge_agent.store.journal import Chunk, Journal
+from edge_agent.store.journal import Journal
 from edge_agent.store.retention import Retention
 from edge_agent.store.tail import Transaction
 from tests.unit.edge_parts import NOW, bodies, event, everything, opened, texts, turns

@@ -39,6 +39,10 @@ def damage(path: Path, page: int) -> None:
         file.write(os.urandom(PAGE))
 
 
+def pages_of(path: Path) -> range:
+    return range(1, path.stat().st_size // PAGE + 1)
+
+
 def on_page(path: Path, page: int) -> set[int]:
     """The numbers whose text stands on the page."""
     data = path.read_bytes()[(page - 1) * PAGE : page * PAGE]
@@ -61,13 +65,12 @@ def salvaged(found: list[object]) -> Iterator[tuple[int, str]]:
 
 
 async def test_what_stands_on_sound_pages_is_never_lost(old: Path, tmp_path: Path) -> None:
-    pages = old.stat().st_size // PAGE
-    lost_by = {page: on_page(old, page) for page in range(1, pages + 1)}
+    lost_by = {page: on_page(old, page) for page in pages_of(old)}
     assert set().union(*lost_by.values()) == set(range(1, COUNT + 1))
     with closing(read_only(old)) as connection:
         [meta] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'meta'")
     nothing = inner_pages(old) | {meta[0]}
-    for page in range(1, pages + 1):
+    for page in pages_of(old):
         folder = tmp_path / str(page)
         folder.mkdir()
         path = folder / "edge.db"

@@ -12,8 +12,9 @@ from common.messages.uplink import Body, Event, decode_body
 from common.reading import Measured
 from common.registers import Kind, Medium, Register
 from edge_agent.drivers.base import Order, Sample
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import Database
-from edge_agent.store.journal import Chunk, Journal, Keeping
+from edge_agent.store.journal import Journal, Keeping
 
 NOW = 1_763_900_000_000
 

@@ -11,7 +11,8 @@ from common.clock import SystemClock
 from common.messages.batch import Lost, unpack
 from common.messages.downlink import Ack, Rejection, Resume
 from common.messages.uplink import Hello, Readings, Value
-from edge_agent.store.journal import Chunk, Journal
+from edge_agent.store.chunk import Chunk
+from edge_agent.store.journal import Journal
 from edge_agent.uplink import Pace, Uplink
 from tests.unit.edge_parts import NOW, event, opened, until
 
