@@ -35,23 +35,23 @@ class ManualClock:
     """A clock that moves only when it is told to: for time-lapse and for tests."""
 
     def __init__(self, now_ms: int) -> None:
-        self._start_ms = now_ms
-        self._now_ms = now_ms
+        self._passed_ms = 0
+        self._ahead_ms = now_ms
         self._order = itertools.count()
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
 
     def now_ms(self) -> int:
-        return self._now_ms
+        return self._passed_ms + self._ahead_ms
 
     def monotonic(self) -> float:
-        return (self._now_ms - self._start_ms) / 1000
+        return self._passed_ms / 1000
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        due = self._now_ms + round(seconds * 1000)
+        due = self._passed_ms + round(seconds * 1000)
         heapq.heappush(self._sleepers, (due, next(self._order), wake))
         await wake
 
@@ -62,11 +62,15 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Move forward, and wake everybody who is due."""
-        self._now_ms += round(seconds * 1000)
-        while self._sleepers and self._sleepers[0][0] <= self._now_ms:
+        self._passed_ms += round(seconds * 1000)
+        while self._sleepers and self._sleepers[0][0] <= self._passed_ms:
             wake = heapq.heappop(self._sleepers)[2]
             if not wake.done():
                 wake.set_result(None)
+
+    def set_wall(self, now_ms: int) -> None:
+        """Set the wall time, as somebody sets a computer's; no time passes by that."""
+        self._ahead_ms = now_ms - self._passed_ms
 
 
 def to_datetime(at_ms: int) -> datetime:

@@ -40,6 +40,8 @@ def parse_toml(content: bytes, kind: type[Settings], source: str) -> Settings:
         end = f"(at line {len(content.splitlines())}, the last)"
         message = str(error).replace("(at end of document)", end)
         raise ConfigError(f"{source}: {message}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: tables or lists are nested too deeply") from error
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from common import topics
 from common.clock import Clock
 from common.logs import events
+from common.messages.downlink import Configuration, Resume
 from common.messages.uplink import Event, Hello
 from common.mqtt import MqttSession, MqttSettings, Will
 from edge_agent.collector import Collector, timetables
@@ -17,8 +19,10 @@ from edge_agent.config import Config
 from edge_agent.device_state import DeviceStates
 from edge_agent.devices import Devices, communication_server
 from edge_agent.downlink import Downlink
+from edge_agent.gateway_clock import GatewayClock
 from edge_agent.health import Health
 from edge_agent.intake import Intake
+from edge_agent.kernel import Kernel, unsynchronised
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
@@ -26,12 +30,12 @@ from edge_agent.store.journal import Journal, Keeping
 from edge_agent.store.retention import Retention
 from edge_agent.store.salvage import NothingToSalvage, Wreck, salvage
 from edge_agent.supervisor import Supervisor
+from edge_agent.timekeeper import Timekeeper
 from edge_agent.uplink import Pace, Uplink
 
 DAY_MS = 86_400_000
 RETENTION_S = 3600.0
 GOODBYE_S = 1.0
-DISK_S = 60.0
 STOP_S = 3.0
 
 
@@ -44,17 +48,24 @@ class App:
     def __init__(
         self,
         config: Config,
-        clock: Clock,
+        clock: GatewayClock,
         *,
         database: Database,
         journal: Journal,
         devices: Devices,
         numbers: Numbers,
+        timekeeper: Timekeeper,
         pace: Pace | None = None,
         wreck: Path | None = None,
+        machine: str = "",
     ) -> None:
         self.config = config
+        self.machine = machine
         self.database = database
+        gateway = config.settings.gateway
+        journal.keeping = Keeping(
+            gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin
+        )
         self.journal = journal
         self.devices = devices
         self.states = DeviceStates(devices.all)
@@ -67,8 +78,12 @@ class App:
         self.mqtt: MqttSession | None = None
         self.health: Health | None = None
         self.uplink: Uplink | None = None
-        self._wreck = wreck
+        self.wreck = wreck
+        self.cloud_heard = asyncio.Event()
+        self.on_config: Callable[[Configuration], None] = lambda _: None
         self._clock = clock
+        self.timekeeper = timekeeper
+        self._greeted_s = clock.monotonic()
         self._damaged = asyncio.Event()
         database.on_damage = self._damaged.set
         self._supervisor = Supervisor(clock, fatal=(Damaged,))
@@ -77,7 +92,14 @@ class App:
         self._add_parts()
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Run all parts until ``stop`` is set or cancelled; then everything is closed.
+        """As ``serve``; then everything is closed."""
+        try:
+            await self.serve(stop)
+        finally:
+            await self.close()
+
+    async def serve(self, stop: asyncio.Event | None = None) -> None:
+        """Run all parts until ``stop`` is set, or cancelled: then without a goodbye.
 
         Raises Damaged when the data file is found damaged: ``build`` then sets it aside.
         """
@@ -101,7 +123,6 @@ class App:
                 task.cancel()
             # A part that does not obey must not keep the process from ending and starting anew.
             await asyncio.wait({running, stopping, damage}, timeout=STOP_S)
-            await self.close()
 
     @property
     def restarts(self) -> int:
@@ -127,7 +148,24 @@ class App:
             uplink.connected()
             health.changed()
 
-        uplink = self.uplink = Uplink(self.journal, publish, self._hello, self._clock, pace)
+        async def on_resume(resume: Resume) -> None:
+            waited_s = self._clock.monotonic() - self._greeted_s
+            if await self.timekeeper.hear(resume.at, waited_s):
+                await uplink.on_resume(resume)
+                self.cloud_heard.set()
+
+        def on_config(message: Configuration) -> None:
+            self.on_config(message)
+
+        uplink = self.uplink = Uplink(
+            self.journal,
+            publish,
+            self._hello,
+            self._clock,
+            pace,
+            prepare=self.timekeeper.fixes.prepare,
+            machine=self.machine,
+        )
         health = self.health = Health(
             self.journal, self.states.all, publish_status, lambda: mqtt.connects, self._clock
         )
@@ -135,13 +173,15 @@ class App:
         downlink = Downlink(
             gateway,
             on_ack=uplink.on_ack,
-            on_resume=uplink.on_resume,
+            on_resume=on_resume,
             on_command=self.commands.receive,
+            on_config=on_config,
         )
         status = topics.up(gateway, "status")
         mqtt = self.mqtt = MqttSession(
             settings,
-            f"inmetter-{gateway}",
+            # With the computer's name in it, a copy of this gateway does not throw it out.
+            "-".join(filter(None, ("inmetter", gateway, self.machine))),
             clock=self._clock,
             subscriptions=[topics.down(gateway, leaf) for leaf in topics.DOWN],
             on_message=downlink.receive,
@@ -152,6 +192,7 @@ class App:
 
     def _hello(self) -> Hello:
         gateway, journal = self.config.settings.gateway, self.journal
+        self._greeted_s = self._clock.monotonic()
         return Hello(
             stream=journal.stream,
             first_kept=journal.first_kept,
@@ -163,6 +204,8 @@ class App:
             site_name=gateway.site_name,
             timezone=gateway.timezone,
             agent=f"inmetter {_version()}",
+            clock=self._clock.quality,
+            machine=self.machine,
         )
 
     def _add_parts(self) -> None:
@@ -174,10 +217,11 @@ class App:
             add(f"watch {key}", partial(self.intake.run, module))
         if self.devices.modules:
             add("communication server", self.server.run)
+        add("clock", self.timekeeper.run)
         add("commands", self.commands.run)
         add("retention", self._grow_old)
-        if self._wreck:
-            add("salvage", partial(self._salvage, self._wreck))
+        if self.wreck:
+            add("salvage", partial(self._salvage, self.wreck))
         if self.mqtt and self.uplink and self.health:
             add("uplink", self.uplink.run)
             add("health", self.health.run)
@@ -221,37 +265,24 @@ class App:
             grown.cancel()
 
 
-async def keep_running(config: Config, clock: Clock, stop: asyncio.Event) -> None:
-    """An agent until ``stop`` is set. When its file is found damaged, it goes on with a new one.
-
-    Raises Damaged when the new one is damaged within DISK_S: then it is the disk.
-    """
-    damaged_s: float | None = None
-    while True:
-        app = await build(config, clock)
-        events.info("gateway %s: %d devices", config.settings.gateway.id, len(app.devices.all))
-        try:
-            return await app.run(stop)
-        except Damaged as error:
-            if damaged_s is not None and clock.monotonic() - damaged_s < DISK_S:
-                raise
-            damaged_s = clock.monotonic()
-            events.error("%s", error)
-
-
-async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
+async def build(
+    config: Config, clock: Clock, pace: Pace | None = None, *, kernel: Kernel | None = None
+) -> App:
     """An agent for the configuration: its file is open, its registers are numbered.
 
+    ``kernel`` says what ``clock`` is worth, and which computer this is; without it, that nobody
+    keeps the clock right, and that the computer is unknown.
     Raises ConfigError; then nothing was started. A damaged file is set aside, with an alarm.
     """
-    devices = Devices(config, clock)
+    kernel = kernel or unsynchronised()
+    own = GatewayClock(clock, kernel.synchronised)
+    devices = Devices(config, own)
     database, damage, aside = _open(config.database, clock)
     try:
-        gateway = config.settings.gateway
-        keeping = Keeping(gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin)
-        journal = await Journal.open(database, clock, keeping)
+        journal = await Journal.open(database, own)
+        timekeeper = await Timekeeper.open(journal, own, kernel.boot)
         numbers = await number_registers(journal, devices.described)
-        now = clock.now_ms()
+        now = own.now_ms()
         text = f"edge agent {_version()} started"
         started = Event(now, "agent_started", "info", text, data={"boot": journal.boot})
         try:
@@ -262,13 +293,15 @@ async def build(config: Config, clock: Clock, pace: Pace | None = None) -> App:
             events.error("%s; the disk does not take it: %s", text, error)
         return App(
             config,
-            clock,
+            own,
             database=database,
             journal=journal,
             devices=devices,
             numbers=numbers,
+            timekeeper=timekeeper,
             pace=pace,
             wreck=aside,
+            machine=kernel.machine,
         )
     except BaseException:
         database.close()

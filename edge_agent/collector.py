@@ -12,7 +12,7 @@ from common.messages.uplink import Body, Event, Readings
 from edge_agent.device_state import DeviceStates
 from edge_agent.drivers.base import Device, Polled, Sample
 from edge_agent.drivers.budget import Budget
-from edge_agent.metering.scaling import is_plausible, scale_all
+from edge_agent.metering.scaling import is_plausible, known, scale_all
 from edge_agent.store.catalog import Numbers
 from edge_agent.store.insist import insist
 from edge_agent.store.journal import Journal
@@ -115,11 +115,12 @@ class Collector:
     def _bodies(self, device: PolledDevice, sample: Sample) -> Sequence[Body]:
         now = self._clock.now_ms()
         time_ok = is_plausible(sample.at_ms, now)
-        at = sample.at_ms if time_ok else now
+        # A clock that does not know the time has dated the sample well enough to be dated later.
+        at = sample.at_ms if time_ok or not known(max(now, sample.at_ms)) else now
         numbers = self._numbers.get(device.key, {})
         values = scale_all(device.registers, numbers, sample.measured, time_ok=time_ok)
         bodies: list[Body] = [Readings(at, values)] if values else []
-        if not time_ok and device.key not in self._misdated:
+        if not time_ok and known(now) and device.key not in self._misdated:
             bodies.append(misdated(device.key, sample.at_ms, now))
             self._misdated.add(device.key)
         elif time_ok:

@@ -17,7 +17,7 @@ from common.reading import Measured
 from common.registers import Register
 from edge_agent.drivers import base
 from edge_agent.drivers.base import Device, SwitchesOutputs
-from edge_agent.metering.scaling import scale_all
+from edge_agent.metering.scaling import known, scale_all
 from edge_agent.store.catalog import Numbers
 from edge_agent.store.inbox import ACCEPTED, Inbox, Order
 from edge_agent.store.insist import insist
@@ -27,6 +27,9 @@ LONGEST_PAUSE_S = 10.0
 
 CLOCK_TOLERANCE_MS = 300_000
 """By how much an order may seem to come from the future."""
+
+TIME_WITHIN_S = 5.0
+"""So long an order waits for the time to be known: with the connection it mostly comes at once."""
 
 READ_BACK_TRIES = 3
 """How often an output is asked, at least, before its state is called unconfirmed."""
@@ -76,9 +79,10 @@ class Commands:
                 group.create_task(self._handle(await self._arrived.get()))
 
     async def _handle(self, command: Command) -> None:
+        await self._wait_for_the_time()
         now = self._clock.now_ms()
         refusal = self._refusal(command, now)
-        if now > command.expires_at:
+        if known(now) > command.expires_at:
             report = CommandReport(now, command.id, "expired", detail="came after its time")
         elif refusal:
             report = CommandReport(now, command.id, "rejected", detail=refusal)
@@ -102,8 +106,15 @@ class Commands:
             async with self._locks[command.device]:
                 await self._finish(order, await self._act(order))
 
+    async def _wait_for_the_time(self) -> None:
+        give_up_s = self._clock.monotonic() + TIME_WITHIN_S
+        while not known(self._clock.now_ms()) and self._clock.monotonic() < give_up_s:
+            await self._clock.sleep(FIRST_PAUSE_S)
+
     def _refusal(self, command: Command, now: int) -> str:
         """Why the command cannot be carried out here; empty when it can."""
+        if not known(now):
+            return "the gateway does not know the time: whether the order is stale cannot be told"
         if command.issued_at > now + CLOCK_TOLERANCE_MS:
             return "the gateway's clock is behind: whether the order is stale cannot be told"
         device = self._devices.get(command.device)
@@ -126,7 +137,9 @@ class Commands:
         assert isinstance(device, SwitchesOutputs)  # noqa: S101  (_refusal has looked)
         wanted = base.Order(order.id, order.register, order.value, order.expires_at)
         reason, pause_s = "another order was under way", FIRST_PAUSE_S
-        while self._clock.now_ms() <= order.expires_at:
+        # By both clocks: one that is set back meanwhile must not make the order's time longer.
+        ends_s = self._clock.monotonic() + (order.expires_at - self._clock.now_ms()) / 1000
+        while self._left_s(order, ends_s) >= 0:
             self._reachable[order.device].clear()
             try:
                 value = await device.switch(wanted)
@@ -140,10 +153,14 @@ class Commands:
                 if value == order.value:
                     return Result("succeeded", value=value)
                 return Result("failed", f"read back {value}", value)
-            left_s = (order.expires_at - self._clock.now_ms()) / 1000
+            left_s = self._left_s(order, ends_s)
             await self._pause(order.device, min(pause_s, max(left_s, 0.001)))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         return Result("expired", f"not carried out in time: {reason}")
+
+    def _left_s(self, order: Order, ends_s: float) -> float:
+        by_wall_s = (order.expires_at - self._clock.now_ms()) / 1000
+        return min(by_wall_s, ends_s - self._clock.monotonic())
 
     async def _look(self, order: Order, why: str) -> Result:
         """The outcome is unknown: report what the output is. Never act again."""

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from common.errors import ConfigError, Undecodable
 from common.ids import check_key
 from common.mqtt import MqttSettings
-from common.settings import load_toml, read_secret
+from common.settings import load_toml, parse_toml, read_secret
 from edge_agent.drivers.tls import ServerCertificate
 from edge_agent.protocols.mbus.selection import parse_secondary
 from edge_agent.pulse_settings import C11Settings as C11Settings  # noqa: PLC0414  (named from here)
@@ -37,6 +37,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     journal_bytes: Annotated[int, Meta(ge=1_000_000, le=10**13)] = 2_000_000_000
     overflow: Literal["drop_oldest", "drop_newest", "thin"] = "drop_oldest"
     thin: Annotated[int, Meta(ge=2, le=1000)] = 10
+    config_trial_s: Annotated[float, Meta(gt=0, le=3600)] = 120
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,10 +106,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A file that holds together."""
+    """A configuration that holds together: the file's, or a ``version`` that the cloud pushed."""
 
     path: Path
     settings: Settings
+    version: int = 0
+
+    @property
+    def name(self) -> str:
+        """How errors name it."""
+        return pushed_name(self.version) if self.version else str(self.path)
 
     def beside(self, name: str) -> Path:
         """A path as the file means it: relative to the file's own directory."""
@@ -137,8 +144,22 @@ def load(path: Path) -> Config:
 
     Raises ConfigError: one line for each problem found, each with file, key and what was expected.
     """
-    config = Config(path, load_toml(path, Settings))
-    problems = [f"{path}: {key}: {reason}" for key, reason in _problems(config)]
+    return _checked(Config(path, load_toml(path, Settings)))
+
+
+def parse(toml: str, path: Path, version: int) -> Config:
+    """``version`` from the cloud, which stands for the file at ``path``; checked as by ``load``."""
+    settings = parse_toml(toml.encode(), Settings, pushed_name(version))
+    return _checked(Config(path, settings, version))
+
+
+def pushed_name(version: int) -> str:
+    """How errors and events name what the cloud pushed."""
+    return f"version {version} from the cloud"
+
+
+def _checked(config: Config) -> Config:
+    problems = [f"{config.name}: {key}: {reason}" for key, reason in _problems(config)]
     if problems:
         raise ConfigError("\n".join(problems))
     return config

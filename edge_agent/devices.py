@@ -69,7 +69,7 @@ class Devices:
             try:
                 self._add(settings)
             except ConfigError as error:
-                problems.append(f"{config.path}: device[{number}]: {error}")
+                problems.append(f"{config.name}: device[{number}]: {error}")
         if problems:
             raise ConfigError("\n".join(problems))
 

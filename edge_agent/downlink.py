@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from common import topics
 from common.errors import Undecodable
 from common.logs import events
-from common.messages.downlink import Ack, Command, Resume
+from common.messages.downlink import Ack, Command, Configuration, Resume
 from common.messages.envelope import decode
 
 LAST_SEQ = 2**62
@@ -21,11 +21,13 @@ class Downlink:
         on_ack: Callable[[Ack], None],
         on_resume: Callable[[Resume], Awaitable[None]],
         on_command: Callable[[Command], None],
+        on_config: Callable[[Configuration], None],
     ) -> None:
         self._gateway = gateway
         self._on_ack = on_ack
         self._on_resume = on_resume
         self._on_command = on_command
+        self._on_config = on_config
         self.undecodable = 0
 
     async def receive(self, topic: str, payload: bytes) -> None:
@@ -50,4 +52,4 @@ class Downlink:
         elif leaf == "command":
             self._on_command(decode(payload, Command))
         else:
-            raise Undecodable(f"{leaf} messages are not understood by this version")
+            self._on_config(decode(payload, Configuration))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from common.clock import Clock
 from common.errors import Retryable
 from common.messages.envelope import encode
-from common.messages.uplink import DeviceStatus, Status
+from common.messages.uplink import ConfigStatus, DeviceStatus, Status
 from edge_agent.store.journal import Journal
 
 INTERVAL_S = 30.0
@@ -20,7 +20,7 @@ class Health:
     """Publishes ``Status`` when something changes, at most every PAUSE_S, and every INTERVAL_S.
 
     ``publish`` takes the payload and raises Retryable when there is no broker. ``session`` gives
-    the number of the present connection.
+    the number of the present connection. ``config`` is what is said of the configuration.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Health:
         self._session = session
         self._clock = clock
         self._changed = asyncio.Event()
+        self.config: ConfigStatus | None = None
 
     def changed(self) -> None:
         """Something is worth telling now."""
@@ -82,7 +83,9 @@ class Health:
             journal_quota=figures.quota,
             hours_left=None if hours is None else int(hours),
             lost=figures.lost,
+            clock=self._journal.quality(),
             devices=self._devices(),
+            config=self.config,
         )
 
     async def _wait(self) -> None:

@@ -9,6 +9,7 @@ from common.logs import events
 from common.messages.uplink import Body, Event
 from edge_agent.device_state import DeviceStates
 from edge_agent.drivers.c11do1eth import C11Module
+from edge_agent.metering.scaling import known
 from edge_agent.protocols.c11do1eth import Hello
 from edge_agent.records import Item, Recorder
 from edge_agent.store.catalog import Numbers
@@ -69,25 +70,29 @@ class Intake:
         lasts has its clock set now and then, and when ours has been.
         """
         silence_s = max(3 * module.periods.push_s, SHORTEST_SILENCE_S)
-        began_at = self._clock.now_ms()
-        synced_s = self._clock.monotonic()
-        ahead_ms = began_at - synced_s * 1000
+        synced_s = heard_s = self._clock.monotonic()
+        ahead_ms = self._clock.now_ms() - synced_s * 1000
+        last_ok_at: int | None = None
         self._began.setdefault(module.key, synced_s)
         gave_up_s = -1.0
         while True:
             await self._pause(module.key, silence_s / 3)
             now, now_s = self._clock.now_ms(), self._clock.monotonic()
             was_set = abs(now - now_s * 1000 - ahead_ms) > STEP_MS
-            if module.connected and (was_set or (now_s - synced_s) * 1000 >= RESYNC_MS):
+            due = was_set or (now_s - synced_s) * 1000 >= RESYNC_MS
+            if due and module.connected and known(now):
                 synced_s, ahead_ms = now_s, now - now_s * 1000
                 await self._synchronise(module)
             if module.key in self._differing and module.connected:
                 await self._configure(module)
-            silent_ms = now - (self._states[module.key].last_ok_at or began_at)
+            # Silence is told by the time that passes: our clock may be set meanwhile.
+            if last_ok_at != (last_ok_at := self._states[module.key].last_ok_at):
+                ago_s = (now - (last_ok_at or now)) / 1000
+                heard_s = now_s - min(max(ago_s, 0.0), silence_s / 3)
             event = None
             if module.connected:
                 event = self._states.ok(module.key, now)
-            elif silent_ms >= silence_s * 1000:
+            elif now_s - heard_s >= silence_s:
                 event = self._states.failed(module.key, now, f"{module.key}: not connected")
             if event:
                 await self._journal.append(event)

@@ -32,6 +32,10 @@ PATIENCE_S = 0.02
 """How long an entry that is not urgent waits for others to go with."""
 
 
+REFUSED = "refused"
+"""How the state begins of a gateway that the cloud does not let send."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How much is under way at a time, at most, and how long an answer is waited for (seconds)."""
@@ -58,7 +62,9 @@ class Uplink:
     """Publishes hello and batches with ``publish(leaf, payload)``, which raises Unreachable.
 
     ``connected`` is to be called on every connect, ``on_ack`` and ``on_resume`` for those messages.
-    ``hello`` makes the message to begin with. ``state`` says in words how things are.
+    ``hello`` makes the message to begin with. ``prepare`` gives entries as they are to be sent,
+    always the same ones. ``state`` says in words how things are. What the cloud answers to another
+    ``machine`` is not for us.
     """
 
     def __init__(
@@ -68,9 +74,14 @@ class Uplink:
         hello: Callable[[], Hello],
         clock: Clock,
         pace: Pace | None = None,
+        *,
+        prepare: Callable[[list[Entry]], list[Entry]] = list,
+        machine: str = "",
     ) -> None:
         self._journal = journal
+        self._machine = machine
         self._publish = publish
+        self._prepare = prepare
         self._hello = hello
         self._clock = clock
         self._pace = pace or Pace()
@@ -94,6 +105,13 @@ class Uplink:
 
     async def on_resume(self, resume: Resume) -> None:
         """The cloud says what it has. At any time: sending starts anew from there."""
+        if resume.machine and resume.machine != self._machine:
+            return
+        if resume.refused:
+            if not self.state.startswith(REFUSED):
+                events.error("uplink: the cloud refuses this gateway: %s", resume.refused)
+            self.state = f"{REFUSED}: {resume.refused}"
+            return
         stream = self._journal.stream
         self._spread_s = resume.spread_ms / 1000
         self._answered()
@@ -166,8 +184,9 @@ class Uplink:
             await self._publish("hello", encode(self._hello()))
             if await _within(wait_s * random.uniform(0.8, 1.2), self._resumed):
                 return
-            self.outage.note(CLOUD)
-            self.state = "no answer"
+            if not self.state.startswith(REFUSED):
+                self.outage.note(CLOUD)
+                self.state = "no answer"
             wait_s = min(wait_s * 2, self._pace.longest_answer_s / 2)
 
     async def _send(self) -> None:
@@ -276,7 +295,7 @@ class Uplink:
         if size > ENTRY_BYTES:
             await self._give_up(chunk.entries[0].seq, size)
             return
-        payload = pack(self._journal.stream, chunk.entries, chunk.lost)
+        payload = pack(self._journal.stream, self._prepare(chunk.entries), chunk.lost)
         wait_s = self._pace.answer_s
         begun_at = self._clock.monotonic()
         flight = self._flights[first, last] = _Flight(begun_at)

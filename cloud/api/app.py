@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from cloud.api import (
     commands,
+    configuration,
     events,
     gateways,
     meters,
@@ -23,7 +24,7 @@ from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from common.clock import Clock
 
-AGGREGATES = (sites, gateways, meters, registers, outputs, commands, events, rules)
+AGGREGATES = (sites, gateways, configuration, meters, registers, outputs, commands, events, rules)
 
 DESCRIPTION = """
 Meters, readings, consumption and commands of inMetter.

@@ -90,6 +90,15 @@ async def _operator(account: Account) -> AccountView:
 Operator = Annotated[AccountView, Depends(_operator)]
 
 
+async def _admin(account: Account) -> AccountView:
+    if account.role is not Role.ADMIN:
+        raise NotAllowed(f"{account.name} may not configure gateways")
+    return account
+
+
+Admin = Annotated[AccountView, Depends(_admin)]
+
+
 def span_ms(start: AwareDatetime, end: AwareDatetime) -> tuple[int, int]:
     """Both in epoch milliseconds; raises Permanent when there is nothing between them."""
     if start >= end:

@@ -6,10 +6,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cloud.api.errors import problem
 
 MAX_BODY_BYTES = 65_536
+MAX_CONFIGURATION_BYTES = 1_100_000
+"""A gateway's configuration, as JSON."""
 
 
 class BodyLimit:
-    """ASGI middleware: a body under ``/api/`` of more than MAX_BODY_BYTES is answered with 413."""
+    """ASGI middleware: a body under ``/api/`` of more than MAX_BODY_BYTES is answered with 413.
+
+    That of a ``…/configuration`` may have MAX_CONFIGURATION_BYTES.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -18,9 +23,12 @@ class BodyLimit:
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
+        configures = scope["path"].endswith("/configuration")
+        most = MAX_CONFIGURATION_BYTES if configures else MAX_BODY_BYTES
+        too_large = f"a request's body has at most {most} bytes"
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
-            await problem(413, _TOO_LARGE)(scope, receive, send)
+        if not declared.isdigit() or int(declared) > most:
+            await problem(413, too_large)(scope, receive, send)
             return
         received = 0
 
@@ -28,11 +36,8 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise HTTPException(413, _TOO_LARGE)
+            if received > most:
+                raise HTTPException(413, too_large)
             return message
 
         await self._app(scope, receive_counted, send)
-
-
-_TOO_LARGE = f"a request's body has at most {MAX_BODY_BYTES} bytes"

@@ -220,6 +220,51 @@ class Command(Model):
     steps: list[Step]
 
 
+class ConfigVersion(Model):
+    """A configuration that was wanted of a gateway."""
+
+    version: int
+    set_by: str
+    reason: str
+    set_at: Time
+    state: str = Field(
+        description="What was last heard of it: pending, sent, trial, applied, refused, replaced"
+    )
+    detail: str = Field(description="Why the gateway refused it or took it back")
+    state_at: Time
+    sent_at: Time | None = Field(description="When it was last published")
+
+
+class ConfigVersionText(ConfigVersion):
+    """A configuration that was wanted of a gateway, with its text."""
+
+    toml: str
+
+
+class Configuration(Model):
+    """What is desired of a gateway, and what it reports."""
+
+    gateway_id: int
+    gateway: str
+    desired: ConfigVersionText | None = Field(description="The newest version; null: none yet")
+    running: int | None = Field(
+        description="The version that runs, 0 for the gateway's own file; null: not known"
+    )
+    trial: bool = Field(description="What runs has yet to prove itself")
+    refused: int | None = Field(description="The newest version that the gateway does not run")
+    refused_reason: str
+    reported_at: Time | None
+
+
+class NewConfiguration(BaseModel):
+    """What a gateway is to run by: the text of its own file, with all that stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    toml: str = Field(max_length=500_000, description="At most 500,000 bytes of UTF-8")
+    reason: str = Field(default="", max_length=500, description="Why, for people")
+
+
 class NewCommand(BaseModel):
     """An order: an absolute state, never a toggle."""
 

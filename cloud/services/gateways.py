@@ -47,7 +47,7 @@ def answers(gateway: GatewayView, device_key: str) -> bool:
 
 
 def _view(row: GatewayRow, devices: list[DeviceRow], now_ms: int) -> GatewayView:
-    status = _status(row)
+    status = status_of(row)
     health = {device.key: device for device in status.devices} if status else {}
     seen = row.seen_at is not None and now_ms - row.seen_at <= SEEN_WITHIN_MS
     return GatewayView(
@@ -70,7 +70,7 @@ def _view(row: GatewayRow, devices: list[DeviceRow], now_ms: int) -> GatewayView
     )
 
 
-def _status(row: GatewayRow) -> Status | None:
+def status_of(row: GatewayRow) -> Status | None:
     """The gateway's last status; None when there is none that can be read."""
     if row.status is None:
         return None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cloud.services import metrics
 from cloud.services.commands import Publication
+from cloud.services.identity import refusal
 from cloud.services.journal import JournalWriter, StreamBook, StreamMemory
 from cloud.services.parcels import (
     BadParcel,
@@ -174,9 +175,14 @@ class Ingest:
         streams = {(row.gateway_id, row.stream): row for row in rows}
         for hello in (p for p in parcels if isinstance(p, HelloParcel)):
             gateway = gateways[hello.gateway]
+            if why := refusal(uow, gateway, hello.hello, now_ms):
+                group.refuse(hello, why)
+                continue
             key = (gateway.id, hello.hello.stream)
             streams[key] = presence.greet(gateway, hello.hello, streams.get(key))
-            group.resume(hello.gateway, hello.hello.stream, streams[key].committed)
+            group.resume(
+                hello.gateway, hello.hello.stream, streams[key].committed, hello.hello.machine
+            )
             group.wake |= uow.commands.hurry(gateway.id, now_ms)
         books: dict[tuple[int, str], StreamBook] = {}
         for batch in sorted((p for p in parcels if isinstance(p, BatchParcel)), key=by_stream):
@@ -199,7 +205,7 @@ class Ingest:
             gateway = gateways[status.gateway]
             known = streams.get((gateway.id, status.status.stream))
             presence.note_status(gateway, status.status, known)
-        presence.note_seen(parcels, gateways)
+        presence.note_seen([p for p in parcels if p not in group.refused], gateways)
         group.issued = apply_rules(uow, group.writer.seen, now_ms)
 
 
@@ -216,6 +222,7 @@ class _Group:
         self.unheard: set[tuple[int, str]] = set()
         self.quarantined = 0
         self.wake = False
+        self.refused: list[HelloParcel] = []
         self._resumed: set[tuple[str, str]] = set()
 
     def take(self, uow: UnitOfWork, book: StreamBook | None, batch: BatchParcel) -> None:
@@ -238,12 +245,24 @@ class _Group:
         ack = Ack(batch.stream, batch.first, batch.last, named)
         self.publications.append(Publication(topics.down(batch.gateway, "ack"), encode(ack)))
 
-    def resume(self, gateway: str, stream: str, committed: RangeSet) -> None:
+    def resume(self, gateway: str, stream: str, committed: RangeSet, machine: str = "") -> None:
         """Tell the gateway once what is committed."""
         if (gateway, stream) not in self._resumed:
             self._resumed.add((gateway, stream))
-            message = Resume(stream, list(committed), self._now_ms, self._spread_ms)
-            self.publications.append(Publication(topics.down(gateway, "resume"), encode(message)))
+            message = Resume(stream, list(committed), self._now_ms, self._spread_ms, machine)
+            self._tell(gateway, message)
+
+    def refuse(self, parcel: HelloParcel, why: str) -> None:
+        """Tell the computer that said hello that it may not send."""
+        self.refused.append(parcel)
+        hello = parcel.hello
+        self._tell(
+            parcel.gateway,
+            Resume(hello.stream, [], self._now_ms, machine=hello.machine, refused=why),
+        )
+
+    def _tell(self, gateway: str, message: Resume) -> None:
+        self.publications.append(Publication(topics.down(gateway, "resume"), encode(message)))
 
 
 def ingest(store: Store, messages: Sequence[Received], now_ms: int) -> Outcome:

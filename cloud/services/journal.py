@@ -221,14 +221,8 @@ class JournalWriter:
         """All values of ``batch``, whose numbers all name a register."""
         registers = {no: book.numbers[no].register_id for no in set(batch.no)}
         at = list(chain.from_iterable(map(repeat, batch.at, batch.n)))
-        self._readings += map(
-            ReadingRow,
-            map(registers.__getitem__, batch.no),
-            at,
-            batch.value,
-            batch.quality,
-            batch.raw,
-        )
+        ids = map(registers.__getitem__, batch.no)
+        self._readings += zip(ids, at, batch.value, batch.quality, batch.raw, strict=True)
         oldest = self._now_ms - MAX_AGE_MS
         if not batch.at or max(batch.at) < oldest:
             return

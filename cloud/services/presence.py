@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+from cloud.services import configuration
 from cloud.services.parcels import BadParcel, BatchParcel, HelloParcel, Parcel, StatusParcel
 from cloud.storage.engine import StorageAway
 from cloud.storage.gateways import GatewayRow
@@ -110,6 +111,8 @@ class Presence:
         gateways.set_session(gateway.id, *session, online=status.online)
         if status.online:
             gateways.set_status(gateway.id, encode(status).decode(), status.at)
+            if status.config:
+                configuration.note(self._uow, gateway.id, status.config, self._now_ms)
             # A retained one may be old, and tells nothing about now.
             said_at = min(status.at, self._now_ms)
             if gateway.seen_at is None or gateway.seen_at < said_at:

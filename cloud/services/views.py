@@ -79,6 +79,38 @@ class GatewayView:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigVersionView:
+    """A configuration that was wanted of a gateway; ``state`` is what was last heard of it."""
+
+    version: int
+    set_by: str
+    reason: str
+    set_at: datetime
+    state: str
+    detail: str
+    state_at: datetime
+    sent_at: datetime | None
+    toml: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationView:
+    """What is desired of a gateway, and what it reports; ``running`` 0 is its own file.
+
+    ``running`` is None when it has not said so yet, or its agent takes no configurations.
+    """
+
+    gateway_id: int
+    gateway: str
+    desired: ConfigVersionView | None
+    running: int | None
+    trial: bool
+    refused: int | None
+    refused_reason: str
+    reported_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterView:
     id: int
     key: str

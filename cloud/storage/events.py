@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from cloud.storage.tables import event
 from cloud.storage.upsert import insert_missing
@@ -34,3 +34,8 @@ class Events:
     def add(self, rows: Sequence[EventRow]) -> None:
         """Store what is not there yet."""
         insert_missing(self._connection, event, [asdict(row) for row in rows])
+
+    def own_number(self, stream_id: int) -> int:
+        """The next number for an event of the cloud's own about a stream: below 0."""
+        query = select(func.min(event.c.seq)).where(event.c.stream_id == stream_id)
+        return min(self._connection.scalar(query) or 0, 0) - 1

@@ -18,6 +18,9 @@ class GatewayRow:
     boot: int
     session: int
     seen_at: int | None
+    machine: str
+    claimed_by: str
+    claimed_at: int | None
 
 
 class Gateways:
@@ -48,12 +51,15 @@ class Gateways:
                 gateway.c.boot,
                 gateway.c.session,
                 gateway.c.seen_at,
+                gateway.c.machine,
+                gateway.c.claimed_by,
+                gateway.c.claimed_at,
             )
             .where(gateway.c.id.in_(sorted(ids)))
             .order_by(gateway.c.id)
             .with_for_update()
         )
-        return [GatewayRow(*row) for row in rows]
+        return [GatewayRow(*tuple(row)) for row in rows]
 
     def ensure_site(self, key: str, name: str, timezone: str) -> int:
         """The id of the site, which is made when it is not there."""
@@ -96,6 +102,20 @@ class Gateways:
             update(gateway)
             .where(gateway.c.id == id_)
             .values(boot=boot, session=session, online=online)
+        )
+
+    def set_machine(self, id_: int, machine: str) -> None:
+        """Which computer the gateway is; no other one claims it now."""
+        self._connection.execute(
+            update(gateway)
+            .where(gateway.c.id == id_)
+            .values(machine=machine, claimed_by="", claimed_at=None)
+        )
+
+    def set_claim(self, id_: int, machine: str, at: int) -> None:
+        """Another computer claims to be the gateway, and an alarm has said so."""
+        self._connection.execute(
+            update(gateway).where(gateway.c.id == id_).values(claimed_by=machine, claimed_at=at)
         )
 
     def set_status(self, id_: int, status: str, status_at: int) -> None:

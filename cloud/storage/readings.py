@@ -1,7 +1,7 @@
 """Readings and the latest of each register. The hot path: literal integers, few statements."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import itemgetter
 
 from sqlalchemy import Connection
 
@@ -33,14 +33,8 @@ _ON_NEWER = {
 }
 
 
-class ReadingRow(NamedTuple):
-    """``value`` is scaled by the register's decimals; ``raw`` is the device's own count."""
-
-    register_id: int
-    at: int
-    value: int | None
-    quality: int
-    raw: int | None
+ReadingRow = tuple[int, int, int | None, int, int | None]
+"""Register's id, time, value scaled by the register's decimals, quality, the device's own count."""
 
 
 class Readings:
@@ -55,16 +49,14 @@ class Readings:
 
         What is more than AHEAD_MS ahead of ``received_at`` is stored, but never the latest.
         """
-        ordered = sorted(rows, key=lambda row: row[:2])
-        newest: dict[int, ReadingRow] = {}
-        for row in ordered:
-            if row.at > received_at + AHEAD_MS:
-                continue
-            if row.register_id not in newest or row.at > newest[row.register_id].at:
-                newest[row.register_id] = row
+        ordered = sorted(rows, key=itemgetter(0, 1))
         for start in range(0, len(ordered), CHUNK):
             text = literal_rows(ordered[start : start + CHUNK])
             self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
+        newest = {row[0]: row for row in ordered}
+        bound = received_at + AHEAD_MS
+        if any(row[1] > bound for row in newest.values()):
+            newest = {row[0]: row for row in ordered if row[1] <= bound}
         latest = [(*row, received_at) for row in newest.values()]
         for start in range(0, len(latest), CHUNK):
             text = literal_rows(latest[start : start + CHUNK])

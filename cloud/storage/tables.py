@@ -94,6 +94,9 @@ gateway = _table(
     Column("seen_at", Millis),
     Column("status_at", Millis),
     Column("status", LongText),  # the last status message, JSON
+    Column("machine", Key(64), nullable=False, default=""),  # the computer that is the gateway
+    Column("claimed_by", Key(64), nullable=False, default=""),  # another one that was refused
+    Column("claimed_at", Millis),
 )
 
 stream = _table(
@@ -248,6 +251,22 @@ rule = _table(
     Column("definition", Text, nullable=False),  # common.rules.Rule, JSON
     Column("state", Text, nullable=False),  # common.rules.RuleState, JSON
     Column("changed_at", Millis, nullable=False),
+)
+
+configuration = _table(
+    "configuration",  # each version ever wanted of a gateway; also the outbox: what has a send_at
+    Column("gateway_id", ForeignKey("gateway.id"), primary_key=True),
+    Column("version", BigInt, primary_key=True, autoincrement=False),
+    Column("toml", LongText, nullable=False),
+    Column("set_by", String(200), nullable=False),
+    Column("reason", String(2000), nullable=False, default=""),
+    Column("set_at", Millis, nullable=False),
+    Column("state", Key(16), nullable=False),
+    Column("detail", String(2000), nullable=False, default=""),
+    Column("state_at", Millis, nullable=False),
+    Column("send_at", Millis),
+    Column("sent_at", Millis),
+    Index(None, "send_at"),
 )
 
 account = _table(

@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from cloud.storage.accounts import Accounts
 from cloud.storage.commands import Commands
+from cloud.storage.configurations import Configurations
 from cloud.storage.engine import READ_ONLY, open_engine, translate
 from cloud.storage.events import Events
 from cloud.storage.gateways import Gateways
@@ -35,6 +36,7 @@ class UnitOfWork:
         self.generation = generation
         self.accounts = Accounts(connection)
         self.commands = Commands(connection)
+        self.configurations = Configurations(connection)
         self.events = Events(connection)
         self.gateways = Gateways(connection)
         self.inventory = Inventory(connection)

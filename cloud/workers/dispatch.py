@@ -1,11 +1,11 @@
-"""Sends commands: claims what is due, marks it, commits, and only then publishes."""
+"""Sends commands and configurations: claims what is due, marks it, commits, then publishes."""
 
 import asyncio
 import secrets
 from collections.abc import Callable
 from typing import TypeVarTuple
 
-from cloud.services import commands
+from cloud.services import commands, configuration
 from cloud.services.commands import Publication
 from cloud.services.store import Store
 from common.clock import Clock
@@ -105,10 +105,13 @@ class DispatchWorker:
     def _look(self) -> list[Publication]:
         """In a thread: close what is over, and claim what nobody woke us for."""
         now_ms = self._clock.now_ms()
-        if not commands.anything_to_do(self._store, now_ms):
-            return []
-        commands.expire_due(self._store, now_ms)
-        return self._claim()
+        found: list[Publication] = []
+        if commands.anything_to_do(self._store, now_ms):
+            commands.expire_due(self._store, now_ms)
+            found += self._claim()
+        if self.session.connected:
+            found += configuration.claim_due(self._store, now_ms)
+        return found
 
     async def _rest(self) -> bool:
         """Whether somebody woke us before it was time to look."""

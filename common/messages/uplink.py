@@ -12,6 +12,7 @@ from common.registers import Register
 Count = Annotated[int, Meta(ge=0)]
 Seq = Annotated[int, Meta(ge=1, le=2**62)]
 Millis = Annotated[int, Meta(ge=0, le=2**53)]
+Version = Annotated[int, Meta(ge=1, le=2**53)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Word = Annotated[str, Meta(min_length=1, max_length=48)]
 Line = Annotated[str, Meta(max_length=200)]
@@ -135,12 +136,31 @@ class DeviceStatus(Struct, frozen=True, omit_defaults=True):
     error: Text = ""
 
 
+class RefusedConfig(Struct, frozen=True):
+    """The newest configuration from the cloud that does not run here (any more), and why."""
+
+    version: Version
+    reason: Text
+
+
+class ConfigStatus(Struct, frozen=True, omit_defaults=True):
+    """Which configuration runs: a version from the cloud, or 0 for the gateway's own file.
+
+    ``trial``: it has yet to prove that cloud and devices can be reached with it.
+    """
+
+    version: Count = 0
+    trial: bool = False
+    refused: RefusedConfig | None = None
+
+
 class Status(Struct, frozen=True):
     """The gateway's state, retained by the broker; ``online`` false is its last will.
 
-    ``boot`` and ``session`` count within ``stream``, as in the hello. The journal has
-    ``journal_entries`` in ``journal_bytes`` of ``journal_quota``; without the cloud that is enough
-    for ``hours_left`` at the present rate (absent: not known). ``lost``: entries given up.
+    ``boot`` and ``session`` count within ``stream``, as in the hello. ``clock``: as there. The
+    journal has ``journal_entries`` in ``journal_bytes`` of ``journal_quota``; without the cloud
+    that is enough for ``hours_left`` at the present rate (absent: not known). ``lost``: entries
+    given up. Without ``config`` the gateway takes no configuration from the cloud.
     """
 
     stream: HexId
@@ -156,7 +176,9 @@ class Status(Struct, frozen=True):
     journal_quota: Count = 0
     hours_left: Count | None = None
     lost: Count = 0
+    clock: Count = 0
     devices: list[DeviceStatus] = []
+    config: ConfigStatus | None = None
     v: int = VERSION
 
 

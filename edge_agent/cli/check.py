@@ -13,17 +13,21 @@ from edge_agent.cli.findings import show
 from edge_agent.cli.once import Once, Outcome
 from edge_agent.cli.progress import Progress
 from edge_agent.cli.table import table
-from edge_agent.config import C11Settings, Config, DeviceSettings, MbusSettings, load
+from edge_agent.config import C11Settings, Config, DeviceSettings, MbusSettings
 from edge_agent.devices import Devices
 from edge_agent.doctor.finding import Finding, bad, good, unknown, warning
 from edge_agent.doctor.network import WITHIN_S, check_broker
 from edge_agent.drivers.c11do1eth import C11Module
+from edge_agent.pushed import instead, pushed_text, running
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         "--online", action="store_true", help="ask every device, and the broker, once"
+    )
+    parser.add_argument(
+        "--text", action="store_true", help="print the configuration that runs, as it is written"
     )
     add_wait(parser)
     add_json(parser)
@@ -34,7 +38,10 @@ def run(arguments: Namespace) -> int:
 
     Raises ConfigError with every problem found.
     """
-    config = load(arguments.config)
+    config = running(arguments.config)
+    if arguments.text:
+        print(pushed_text(config) or config.path.read_text("utf-8"), end="")
+        return 0
     if arguments.online:
         return show(_online(config, arguments.wait), as_json=arguments.json)
     devices = Devices(config, SystemClock())
@@ -49,7 +56,7 @@ def run(arguments: Namespace) -> int:
         return 0
     gateway, mqtt = config.settings.gateway, config.settings.mqtt
     broker = f"{mqtt.host}:{mqtt.port}" if mqtt else "none: nothing is sent"
-    print(f"{config.path}: good")
+    print(f"{config.name}: good{instead(config)}")
     print(f"gateway {gateway.id} ({gateway.name}), site {gateway.site}, broker {broker}")
     print()
     print(table(head, rows))
@@ -71,7 +78,11 @@ def _online(config: Config, wait_s: float) -> list[Finding]:
     progress.end()
     settings = {one.key: one for one in config.settings.device}
     devices = [_device(config, settings[one.device.key], one) for one in once.outcomes(once.keys)]
-    return [good("configuration", f"{config.path} holds together"), *devices, *broker]
+    return [
+        good("configuration", f"{config.name} holds together{instead(config)}"),
+        *devices,
+        *broker,
+    ]
 
 
 async def _broker(config: Config) -> list[Finding]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from common.clock import SystemClock
 from common.errors import ConfigError
 from edge_agent.cli.findings import show
-from edge_agent.config import load
 from edge_agent.doctor import Finding, Verdict, check_data, check_host, check_network
+from edge_agent.pushed import instead, running
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -22,14 +22,15 @@ def run(arguments: Namespace) -> int:
     findings = list(check_host(SystemClock().now_ms()))
     if path is not None:
         try:
-            config = load(path)
+            config = running(path)
         except ConfigError as error:
             findings += [
                 Finding("configuration", Verdict.BAD, line, "correct the file")
                 for line in str(error).splitlines()
             ]
         else:
-            findings.append(Finding("configuration", Verdict.GOOD, f"{path} holds together"))
+            text = f"{config.name} holds together{instead(config)}"
+            findings.append(Finding("configuration", Verdict.GOOD, text))
             findings += check_data(config)
             findings += asyncio.run(check_network(config))
     return show(findings, as_json=arguments.json)

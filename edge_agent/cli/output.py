@@ -13,9 +13,10 @@ from common.ids import new_command_id
 from common.registers import Register
 from edge_agent.cli.arguments import add_config, add_json, add_wait
 from edge_agent.cli.modules import absence, listening
-from edge_agent.config import Config, load
+from edge_agent.config import Config
 from edge_agent.devices import Devices
 from edge_agent.drivers.base import Device, Order, SwitchesOutputs
+from edge_agent.pushed import running
 
 GOOD_FOR_MS = 10_000
 """An order is not carried out later than so long after the device was there for it."""
@@ -37,7 +38,7 @@ def run(arguments: Namespace) -> int:
 
     The journal hears nothing of it: a running agent sees the new state at its next poll.
     """
-    config = load(arguments.config)
+    config = running(arguments.config)
     devices = Devices(config, SystemClock())
     device, register = _find(config, devices, arguments.device)
     value = _value(config, register, arguments.state)
@@ -69,12 +70,12 @@ def _find(config: Config, devices: Devices, name: str) -> tuple[Device, Register
     device = devices.all.get(key)
     if device is None:
         known = ", ".join(devices.all) or "none"
-        raise ConfigError(f"{config.path}: there is no device {key!r}; there are: {known}")
+        raise ConfigError(f"{config.name}: there is no device {key!r}; there are: {known}")
     outputs = [register for register in device.registers if register.writable]
     fitting = [register for register in outputs if output in ("", register.key)]
     if len(fitting) != 1:
         known = ", ".join(f"{key}/{register.key}" for register in outputs) or "none"
-        raise ConfigError(f"{config.path}: which output of {key}? There are: {known}")
+        raise ConfigError(f"{config.name}: which output of {key}? There are: {known}")
     return device, fitting[0]
 
 
@@ -83,7 +84,7 @@ def _value(config: Config, register: Register, word: str) -> int:
     value = {**WORDS, **names}.get(word)
     if value is None:
         known = ", ".join(["on", "off", *names])
-        raise ConfigError(f"{config.path}: {word!r} is none of {known}")
+        raise ConfigError(f"{config.name}: {word!r} is none of {known}")
     return value
 
 

@@ -15,8 +15,9 @@ from edge_agent.cli.doubts import doubts, likely_cause, summary
 from edge_agent.cli.once import Once, Outcome
 from edge_agent.cli.progress import Progress
 from edge_agent.cli.table import table
-from edge_agent.config import Config, load
+from edge_agent.config import Config
 from edge_agent.drivers.base import CountsRequests, Device
+from edge_agent.pushed import running
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def run(arguments: Namespace) -> int:
 
     What was read is printed, too, when the rest is interrupted.
     """
-    config = load(arguments.config)
+    config = running(arguments.config)
     outcomes = _read(config, arguments)
     if arguments.json:
         print(_json(outcomes))
@@ -46,7 +47,7 @@ def _read(config: Config, arguments: Namespace) -> list[Outcome]:
     if not keys:
         known = ", ".join(once.keys) or "none"
         reason = f"there is no device {arguments.device!r}; there are: {known}"
-        raise ConfigError(f"{config.path}: {reason}")
+        raise ConfigError(f"{config.name}: {reason}")
     progress = Progress(len(keys))
     with suppress(KeyboardInterrupt):
         asyncio.run(once.read(keys, lambda one: progress.step(one.device.key)))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from common import logs
 from common.clock import SystemClock
-from common.logs import events
-from edge_agent.app import keep_running
-from edge_agent.config import Config, load
+from edge_agent.agent import keep_running
+from edge_agent.kernel import this_kernel
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,14 +20,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean stop. Raises InMetterError."""
     logs.configure(arguments.log_level)
-    asyncio.run(_run(load(arguments.config)))
+    asyncio.run(_run(arguments.config))
     return 0
 
 
-async def _run(config: Config) -> None:
+async def _run(path: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await keep_running(config, SystemClock(), stop)
-    events.info("gateway %s: stopped", config.settings.gateway.id)
+    await keep_running(path, SystemClock(), stop, this_kernel())

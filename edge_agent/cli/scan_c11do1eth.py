@@ -20,10 +20,11 @@ from common.errors import ConfigError, Unreachable
 from edge_agent.cli.arguments import WAIT_S, seconds
 from edge_agent.cli.document import document
 from edge_agent.cli.table import table
-from edge_agent.config import Config, GatewaySettings, ServerSettings, Settings, load
+from edge_agent.config import Config, GatewaySettings, ServerSettings, Settings
 from edge_agent.devices import Devices, communication_server
 from edge_agent.drivers.c11do1eth import Caller, Counters, Item, Verdict
 from edge_agent.protocols.c11do1eth import Hello
+from edge_agent.pushed import running
 from edge_agent.store.database import is_in_use
 
 KEY = {Verdict.KNOWN: "right", Verdict.WRONG_KEY: "wrong", Verdict.UNKNOWN: None}
@@ -151,7 +152,7 @@ def _line(caller: Caller) -> str:
 
 def _config(path: Path | None, host: str | None, port: int | None) -> Config:
     """The file's, or one without any device; ``host`` and ``port`` instead of the file's."""
-    config = load(path) if path else Config(Path("-"), Settings(NOBODY))
+    config = running(path) if path else Config(Path("-"), Settings(NOBODY))
     server = config.settings.c11do1eth
     if port is not None and not 1 <= port <= 65535:
         raise ConfigError(f"--port: {port}: expected 1 to 65535")

@@ -1,6 +1,5 @@
 """The machine: its clock and the programs on it."""
 
-import ctypes
 import platform
 import sqlite3
 from collections.abc import Iterator
@@ -9,25 +8,11 @@ from pathlib import Path
 
 from common.clock import to_datetime
 from edge_agent.doctor.finding import Finding, bad, good, unknown, warning
-from edge_agent.metering.scaling import EARLIEST_MS
+from edge_agent.gateway_clock import NOT_AFTER_MS, NOT_BEFORE_MS
+from edge_agent.kernel import ask_clock
 
 PACKAGES = ("inmetter", "aiomqtt", "paho-mqtt", "pymodbus", "pyserial", "msgspec")
 CLOCKS = Path("/sys/class/rtc")
-STA_UNSYNC = 0x40
-
-
-class _Timex(ctypes.Structure):
-    """``struct timex`` of adjtimex(2), 64-bit Linux."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_long * 40),
-    )
 
 
 def check_host(now_ms: int, clocks: Path = CLOCKS) -> Iterator[Finding]:
@@ -48,26 +33,28 @@ def check_host(now_ms: int, clocks: Path = CLOCKS) -> Iterator[Finding]:
 
 def _year(now_ms: int) -> Finding:
     now = f"{to_datetime(now_ms):%Y-%m-%d %H:%M:%S} UTC"
-    if now_ms < EARLIEST_MS:
-        return bad("clock", f"says {now}", "set it: timedatectl set-ntp true")
-    return good("clock", f"says {now}")
+    if NOT_BEFORE_MS <= now_ms <= NOT_AFTER_MS:
+        return good("clock", f"says {now}")
+    return bad(
+        "clock",
+        f"this gateway's clock is not set: it says {now}",
+        "give it a network with NTP: timedatectl set-ntp true. Until it or the cloud says what "
+        "time it is, readings wait to be dated and orders are refused",
+    )
 
 
 def _synchronised() -> Finding:
     try:
-        state = _Timex()
-        answer = ctypes.CDLL(None).adjtimex(ctypes.byref(state))
-    except (OSError, AttributeError) as error:
+        state = ask_clock()
+    except OSError as error:
         return unknown("time source", f"cannot be asked: {error}", "look at timedatectl status")
-    if answer < 0:
-        return unknown("time source", "the kernel does not say", "look at timedatectl status")
-    if state.status & STA_UNSYNC:
+    if not state.synchronised:
         return warning(
             "time source",
-            "nothing keeps the clock right",
+            "nothing keeps the clock right; while there is a connection, the cloud's time is taken",
             "install and start chrony or systemd-timesyncd, and let UDP port 123 out",
         )
-    return good("time source", f"in step, within {state.maxerror / 1000:.0f} ms")
+    return good("time source", f"in step, within {state.error_us / 1000:.0f} ms")
 
 
 def _versions() -> Finding:

@@ -179,7 +179,7 @@ class Session:
             self.end(f"silent for {silent_s:.0f} s")
         elif silent_s >= limits.idle_s / 2 and not self._pinged and self._state is State.OPEN:
             self._pinged = True
-            self._say(Ping(self._name, self._clock.now_ms()))
+            self._say(Ping(self._name, known(self._clock.now_ms())))
 
     def end(self, why: str) -> asyncio.Task[None] | None:
         """Hang up. Gives what is still to be waited for, if anybody cares to."""

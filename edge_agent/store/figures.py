@@ -63,13 +63,13 @@ def figures(connection: sqlite3.Connection, quota: int, path: Path | None = None
 
 
 def oldest_at(connection: sqlite3.Connection, missing: list[tuple[int, int]]) -> int | None:
-    """When the oldest entry of what is ``missing`` was appended, or was lost."""
+    """When the oldest entry of what is ``missing`` was appended, or was lost, if that is known."""
     for first, last in missing:
         row = connection.execute(
-            "SELECT at FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT 1", (first, last)
+            "SELECT at FROM dated WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT 1", (first, last)
         ).fetchone()
         if row:
-            return int(row[0])
+            return None if row[0] is None else int(row[0])
     if missing:
         row = connection.execute("SELECT min(at) FROM lost").fetchone()
         return None if row[0] is None else int(row[0])
@@ -78,9 +78,9 @@ def oldest_at(connection: sqlite3.Connection, missing: list[tuple[int, int]]) ->
 
 def _at(connection: sqlite3.Connection, seq: int) -> int | None:
     row = connection.execute(
-        "SELECT at FROM entry WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,)
+        "SELECT at FROM dated WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,)
     ).fetchone()
-    return int(row[0]) if row else None
+    return int(row[0]) if row and row[0] is not None else None
 
 
 def _per_hour(connection: sqlite3.Connection) -> int | None:

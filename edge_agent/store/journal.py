@@ -74,7 +74,7 @@ class Journal:
     ``on_appended`` is called in the event loop after each commit, with the new entries and
     whether they are urgent; ``on_lost`` when numbers were given to readings that are not kept.
     ``grown`` is set when it is time for ``Retention.make_room``. ``entries`` are kept, ``lost``
-    numbers are given up.
+    numbers are given up. ``quality`` says what the clock is worth.
     """
 
     def __init__(self, database: Database, clock: Clock, keeping: Keeping | None = None) -> None:
@@ -98,6 +98,7 @@ class Journal:
         self._first_entry = 1
         self.on_appended: Callable[[list[Entry], bool], None] | None = None
         self.on_lost: Callable[[], None] | None = None
+        self.quality: Callable[[], ClockQuality] = lambda: ClockQuality.FREE
 
     @classmethod
     async def open(
@@ -165,7 +166,7 @@ class Journal:
 
     def _stamp(self) -> Stamp:
         mono = round(self._clock.monotonic() * 1000)
-        return Stamp(self._clock.now_ms(), self.boot, mono, ClockQuality.FREE)
+        return Stamp(self._clock.now_ms(), self.boot, mono, self.quality())
 
     def _added(self, added: Added, urgent: bool = True) -> None:
         self.next_seq = added.last + 1
@@ -297,7 +298,7 @@ class Journal:
         return await self._database.write(lambda one: figures(one, quota, path), lazy=True)
 
     async def oldest_at(self) -> int | None:
-        """When the oldest entry that the cloud lacks was appended."""
+        """When the oldest entry that the cloud lacks was appended, if that is known."""
         ranges = self.unsettled(1, self.next_seq - 1)
         return await self._database.write(lambda one: oldest_at(one, ranges), lazy=True)
 

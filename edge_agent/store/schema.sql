@@ -17,6 +17,24 @@ CREATE TABLE entry (                     -- append-only
     body BLOB NOT NULL
 ) STRICT;
 
+CREATE INDEX undated ON entry (boot) WHERE clock = 0;
+
+CREATE TABLE boot (                      -- the starts of the agent, and in which boot of the computer
+    boot   INTEGER PRIMARY KEY,
+    kernel TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE clock_fix (                 -- a computer's boot and its time; once written, for ever
+    kernel  TEXT PRIMARY KEY,
+    offset  INTEGER NOT NULL,            -- wall time minus monotonic time, in ms
+    quality INTEGER NOT NULL,            -- who said so: ClockQuality; 0: nobody, it was bounded
+    mono    INTEGER NOT NULL             -- when it was learnt, in ms by the monotonic clock
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW dated AS                     -- when entries were appended; null while nobody knows
+    SELECT seq, CASE clock WHEN 0 THEN entry.mono + clock_fix.offset ELSE at END AS at
+    FROM entry LEFT JOIN boot USING (boot) LEFT JOIN clock_fix USING (kernel);
+
 CREATE TABLE lost (                      -- disjoint ranges of entries that were given up, and why
     first  INTEGER PRIMARY KEY,
     last   INTEGER NOT NULL,

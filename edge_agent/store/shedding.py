@@ -68,7 +68,9 @@ def settled_before(
     ).fetchone()
     last = row[0] - 1 if row else last
     (young,) = connection.execute(
-        "SELECT min(seq) FROM entry WHERE seq BETWEEN ? AND ? AND at >= ?", (first, last, before_ms)
+        "SELECT min(seq) FROM dated WHERE seq BETWEEN ?1 AND ?2"
+        " AND coalesce(at, ?3) >= ?3 AND ?3 < ?4",
+        (first, last, before_ms, EVER),
     ).fetchone()
     last = last if young is None else young - 1
     going = RangeSet([(first, last)] if first <= last else [])

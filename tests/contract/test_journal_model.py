@@ -18,8 +18,8 @@ from edge_agent.store.journal import Journal, Keeping
 from edge_agent.store.retention import Retention
 from tests.unit.edge_parts import NOW, event, everything
 
-FULL = 73_728
-"""A quota that a few dozen fat readings exceed: the empty file has 57,344 bytes."""
+FULL = 98_304
+"""A quota that a few dozen fat readings exceed: the empty file has some 80,000 bytes."""
 
 STEP_S = 100
 Result = TypeVar("Result")

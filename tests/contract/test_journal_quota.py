@@ -109,7 +109,7 @@ async def test_a_thinned_register_never_loses_its_last_reading(tmp_path: Path) -
 async def test_thinning_by_half_makes_room_for_as_much(tmp_path: Path) -> None:
     keeping = Keeping(size=QUOTA, overflow="thin", thin=2)
     async with opened(tmp_path, keeping=keeping) as journal:
-        await fill(journal, 6000)
+        await fill(journal, 5000)
         await Retention(journal).make_room()
         assert await journal.used() <= QUOTA
         assert set((await lost(journal)).values()) == {"quota: thin 1 in 2"}

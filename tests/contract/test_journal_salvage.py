@@ -50,10 +50,12 @@ def on_page(path: Path, page: int) -> set[int]:
 
 
 def inner_pages(path: Path) -> set[int]:
-    """Those without which a table, or the whole file, cannot be found: roots, and the first."""
+    """Those without which the table, or the whole file, cannot be found: its root, the schema."""
+    whole = path.read_bytes()
+    pages = {page for page in pages_of(path) if b"STRICT" in whole[(page - 1) * PAGE : page * PAGE]}
     with closing(read_only(path)) as connection:
         rows = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'entry'")
-        return {1, *(row[0] for row in rows)}
+        return pages | {1, *(row[0] for row in rows)}
 
 
 def salvaged(found: list[object]) -> Iterator[tuple[int, str]]:

@@ -21,6 +21,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "5.1 ack": downlink.Ack,
     "5.2 resume": downlink.Resume,
     "5.3 command": downlink.Command,
+    "5.4 config": downlink.Configuration,
 }
 
 

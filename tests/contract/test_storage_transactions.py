@@ -7,7 +7,6 @@ import pytest
 
 from cloud.storage.engine import StorageAway, Unstorable
 from cloud.storage.events import EventRow
-from cloud.storage.readings import ReadingRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.errors import ConfigError, Permanent, Retryable
 from common.ranges import RangeSet
@@ -145,9 +144,9 @@ def test_a_ledger_is_saved_as_the_ranges_it_has(store: Store) -> None:
 
 def test_readings_keep_the_whole_range_of_64_bits(store: Store) -> None:
     rows = [
-        ReadingRow(1, NOW, 2**63 - 1, 0, -(2**63)),
-        ReadingRow(2, NOW, None, 3, None),
-        ReadingRow(1, NOW - 1, 0, 0, 0),
+        (1, NOW, 2**63 - 1, 0, -(2**63)),
+        (2, NOW, None, 3, None),
+        (1, NOW - 1, 0, 0, 0),
     ]
     with store.begin() as uow:
         uow.readings.add(rows, NOW)

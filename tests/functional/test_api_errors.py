@@ -48,7 +48,7 @@ def test_without_a_valid_token_every_route_says_401(client: TestClient, header: 
         if not path.startswith("/api/"):
             continue
         url = path.replace("{command_id}", "0" * 32)
-        for name in ("site_id", "gateway_id", "meter_id", "register_id"):
+        for name in ("site_id", "gateway_id", "meter_id", "register_id", "version"):
             url = url.replace(f"{{{name}}}", "1")
         for method in operations:
             response = client.request(method, url, headers=headers)
@@ -62,6 +62,9 @@ def test_without_a_valid_token_every_route_says_401(client: TestClient, header: 
     [
         "/api/v1/sites/9",
         "/api/v1/gateways/9",
+        "/api/v1/gateways/9/configuration",
+        "/api/v1/gateways/9/configuration/versions",
+        "/api/v1/gateways/9/configuration/versions/1",
         "/api/v1/meters/9",
         "/api/v1/outputs/9",
         "/api/v1/registers/9/readings?start=2026-01-01T00:00:00Z",

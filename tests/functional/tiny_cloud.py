@@ -10,6 +10,7 @@ import aiomqtt
 import msgspec
 
 from common import topics
+from common.clock import SystemClock
 from common.messages.batch import Batch, unpack
 from common.messages.downlink import Ack, Command, Rejection, Resume
 from common.messages.envelope import decode, encode
@@ -21,7 +22,8 @@ class TinyCloud:
     """Stores what comes and acknowledges it. What it does wrong is set from outside.
 
     ``stored``: stream → number → body. ``lose``: acks that will be forgotten. ``hold``: acks are
-    kept in ``held`` instead of sent. ``answers_hello``: whether resume follows hello.
+    kept in ``held`` instead of sent. ``answers_hello``: whether resume follows hello. ``now_ms``
+    gives its time. ``clocks``: stream → number → quality of the gateway's clock.
     """
 
     def __init__(self, client: aiomqtt.Client, gateway: str) -> None:
@@ -37,6 +39,8 @@ class TinyCloud:
         self.held: list[Ack] = []
         self.reject: dict[int, str] = {}
         self.answers_hello = True
+        self.now_ms: Callable[[], int] = SystemClock().now_ms
+        self.clocks: dict[str, dict[int, int]] = defaultdict(dict)
         self.running: asyncio.Future[None] | None = None
 
     @property
@@ -65,7 +69,7 @@ class TinyCloud:
         """Say what is stored, or what else is given."""
         if ranges is None:
             ranges = RangeSet((seq, seq) for seq in self.stored[self.stream])
-        await self.tell(Resume(self.stream, list(ranges)))
+        await self.tell(Resume(self.stream, list(ranges), self.now_ms()))
 
     async def release(self, *, reverse: bool = False) -> None:
         """Send the acks that were held."""
@@ -104,6 +108,8 @@ class TinyCloud:
         for seq, raw in entries.items():
             body = bytes(raw)
             assert stored.setdefault(seq, body) == body, "an entry has changed"
+        qualities = [span.quality for span in batch.clock for _ in range(span.count)]
+        self.clocks[batch.stream].update(zip(entries, qualities, strict=True))
         rejected = [Rejection(seq, self.reject[seq]) for seq in entries if seq in self.reject]
         ack = Ack(batch.stream, batch.first, batch.last, rejected)
         if self.lose:

@@ -11,7 +11,7 @@ from common.clock import ManualClock
 from common.errors import Disconnected, NoAnswer, Refused, Unreachable
 from common.messages.downlink import Command
 from common.messages.uplink import CommandReport, Readings
-from edge_agent.commands import Commands
+from edge_agent.commands import TIME_WITHIN_S, Commands
 from edge_agent.drivers.base import Device
 from edge_agent.store.inbox import Inbox
 from edge_agent.store.insist import PAUSE_S
@@ -57,8 +57,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def at_work(path: Path, *devices: Device) -> AsyncIterator[Bench]:
-    clock = ManualClock(NOW)
+async def at_work(path: Path, *devices: Device, now: int = NOW) -> AsyncIterator[Bench]:
+    clock = ManualClock(now)
     async with opened(path, clock) as journal:
         bench = Bench(journal, clock, *devices)
         running = asyncio.ensure_future(bench.commands.run())
@@ -332,3 +332,43 @@ async def test_long_expired_commands_are_forgotten(tmp_path: Path) -> None:
         bench.commands.receive(order(1))
         assert (await bench.reports(3))[2] == ("expired", None)
         assert roof.switched == [(ID, 1)]
+
+
+async def test_a_gateway_that_does_not_know_the_time_refuses_and_says_so(tmp_path: Path) -> None:
+    roof = Roof()
+    async with at_work(tmp_path, roof, now=0) as bench:
+        bench.commands.receive(order(1))
+        while not (found := await bodies(bench.journal)):
+            bench.clock.advance(0.5)
+        [report] = found
+        assert isinstance(report, CommandReport)
+        assert report.state == "rejected"
+        assert report.detail.startswith("the gateway does not know the time")
+        assert bench.clock.monotonic() >= TIME_WITHIN_S
+        assert roof.switched == []
+
+
+async def test_an_order_that_comes_a_little_before_the_time_is_carried_out(tmp_path: Path) -> None:
+    roof = Roof()
+    async with at_work(tmp_path, roof, now=0) as bench:
+        bench.commands.receive(order(1))
+        await until(lambda: bench.clock.sleepers == 1)
+        bench.clock.set_wall(NOW)
+        bench.clock.advance(0.25)
+        assert await bench.reports(2) == [("accepted", None), ("succeeded", 1)]
+
+
+async def test_a_clock_that_is_set_back_does_not_make_an_orders_time_longer(
+    tmp_path: Path,
+) -> None:
+    roof = Roof()
+    roof.troubles = [Unreachable("no way")] * 1000
+    async with at_work(tmp_path, roof) as bench:
+        bench.commands.receive(order(1))
+        await bench.reports(1)
+        await until(lambda: bench.clock.sleepers == 1)
+        bench.clock.set_wall(NOW - 3_600_000)
+        while bench.clock.monotonic() < 70:
+            bench.clock.advance(1)
+            await turns(2)
+        assert await bench.reports(2) == [("accepted", None), ("expired", None)]

@@ -8,7 +8,7 @@ import pytest
 
 from common.clock import ManualClock
 from common.errors import Unreachable
-from common.messages.downlink import Ack, Command, Rejection, Resume
+from common.messages.downlink import Ack, Command, Configuration, Rejection, Resume
 from common.messages.envelope import MAX_BYTES, decode, encode
 from common.messages.uplink import Catalog, CatalogDevice, Status
 from common.registers import Kind
@@ -28,12 +28,13 @@ class Heard:
     """What the downlink handed on."""
 
     def __init__(self) -> None:
-        self.messages: list[Ack | Resume | Command] = []
+        self.messages: list[Ack | Resume | Command | Configuration] = []
         self.downlink = Downlink(
             "hall",
             on_ack=self.messages.append,
             on_resume=self._resume,
             on_command=self.messages.append,
+            on_config=self.messages.append,
         )
 
     async def _resume(self, resume: Resume) -> None:
@@ -46,6 +47,7 @@ async def test_each_message_goes_to_whom_it_is_for() -> None:
         "ack": Ack(STREAM, 1, 2, [Rejection(2, "bad")]),
         "resume": Resume(STREAM, [(1, 5)]),
         "command": Command("a" * 32, "water", "roof", 1, NOW, NOW),
+        "config": Configuration(3, "[gateway]"),
     }
     for leaf, message in messages.items():
         await heard.downlink.receive(f"{ROOT}/{leaf}", encode(message))

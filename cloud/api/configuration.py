@@ -1,0 +1,59 @@
+"""Routes: gateways' configurations."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from cloud.api import models
+from cloud.api.deps import Admin, NowMs, RowId, TheStore
+from cloud.api.errors import responses
+from cloud.services import configuration
+from cloud.services.views import ConfigurationView, ConfigVersionView
+
+router = APIRouter(prefix="/gateways/{gateway_id}/configuration", tags=["gateways"])
+
+Number = Annotated[int, Path(ge=1, le=2**53, description="As listed")]
+
+
+@router.get("", response_model=models.Configuration, responses=responses(404))
+def get_configuration(store: TheStore, gateway_id: RowId) -> ConfigurationView:
+    """What is desired of a gateway, and what it reports."""
+    return configuration.get(store, gateway_id)
+
+
+@router.put("", response_model=models.Configuration, responses=responses(403, 404, 413))
+def desire_configuration(
+    store: TheStore,
+    now_ms: NowMs,
+    account: Admin,
+    gateway_id: RowId,
+    wanted: models.NewConfiguration,
+) -> ConfigurationView:
+    """Have a gateway run by this configuration. Needs the role admin.
+
+    Watch `desired.state`: the gateway says whether it can run by it. The same text again makes no
+    other version, unless the gateway has refused it.
+    """
+    return configuration.desire(
+        store,
+        gateway_id,
+        wanted.toml,
+        set_by=account.name,
+        reason=wanted.reason,
+        now_ms=now_ms,
+    )
+
+
+@router.get("/versions", response_model=list[models.ConfigVersion], responses=responses(404))
+def list_versions(store: TheStore, gateway_id: RowId) -> Sequence[ConfigVersionView]:
+    """All that was ever desired of a gateway, newest first."""
+    return configuration.versions(store, gateway_id)
+
+
+@router.get(
+    "/versions/{version}", response_model=models.ConfigVersionText, responses=responses(404)
+)
+def get_version(store: TheStore, gateway_id: RowId, version: Number) -> ConfigVersionView:
+    """One version, with its text."""
+    return configuration.version(store, gateway_id, version)

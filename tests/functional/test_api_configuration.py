@@ -1,0 +1,71 @@
+"""The REST API: a gateway's configuration, and who may change it."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cloud.api.app import create_api
+from cloud.api.limits import MAX_CONFIGURATION_BYTES
+from cloud.services import accounts
+from cloud.services.ingest import ingest
+from cloud.services.store import Store
+from cloud.services.views import Role
+from common.clock import ManualClock
+from tests.harness.says import Gateway
+
+NOW = 1_790_000_000_000
+TOML = '[gateway]\nid = "gw-1"\n'
+URL = "/api/v1/gateways/1/configuration"
+
+
+def client(store: Store, role: Role) -> TestClient:
+    """With the token of an account of that role; gateway 1 is known."""
+    ingest(store, [Gateway().hello()], NOW)
+    accounts.create(store, role.value, "correct horse", role, NOW)
+    token = accounts.create_token(store, role.value, "test", NOW, None)
+    api = create_api(store, clock=ManualClock(NOW))
+    return TestClient(api, headers={"Authorization": f"Bearer {token}"})
+
+
+def test_an_admin_configures_a_gateway_and_all_is_told_of_it(sqlite_store: Store) -> None:
+    admin = client(sqlite_store, Role.ADMIN)
+    before = admin.get(URL).json()
+    assert (before["desired"], before["running"]) == (None, None)
+    answer = admin.put(URL, json={"toml": TOML, "reason": "a new meter"})
+    assert answer.status_code == 200
+    desired = answer.json()["desired"]
+    assert (desired["version"], desired["state"], desired["toml"]) == (1, "pending", TOML)
+    assert (desired["set_by"], desired["reason"]) == ("admin", "a new meter")
+    assert desired["set_at"] == "2026-09-21T14:13:20Z"
+    assert admin.get(URL).json() == answer.json()
+    assert admin.get(f"{URL}/versions/1").json() == desired
+    (listed,) = admin.get(f"{URL}/versions").json()
+    assert listed == {key: value for key, value in desired.items() if key != "toml"}
+    assert admin.get(f"{URL}/versions/2").status_code == 404
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_others_look_and_change_nothing(sqlite_store: Store, role: Role) -> None:
+    other = client(sqlite_store, role)
+    refused = other.put(URL, json={"toml": TOML})
+    assert refused.status_code == 403
+    assert "may not configure gateways" in refused.json()["detail"]
+    assert other.get(URL).json()["desired"] is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"toml": 1}, {"toml": "[gateway"}, {"toml": TOML, "more": 1}, {"toml": "x" * 500_001}],
+)
+def test_what_is_no_configuration_is_refused(sqlite_store: Store, body: dict[str, object]) -> None:
+    admin = client(sqlite_store, Role.ADMIN)
+    assert admin.put(URL, json=body).status_code == 422
+    assert admin.get(f"{URL}/versions").json() == []
+
+
+def test_a_configuration_may_be_longer_than_other_bodies_but_not_endless(
+    sqlite_store: Store,
+) -> None:
+    admin = client(sqlite_store, Role.ADMIN)
+    assert admin.put(URL, json={"toml": "#" + "x" * 400_000}).status_code == 200
+    endless = admin.put(URL, json={"toml": "x" * MAX_CONFIGURATION_BYTES})
+    assert endless.status_code == 413
