@@ -41,6 +41,24 @@ class RangeSet:
             gaps.append((position, last))
         return gaps
 
+    def present(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The parts of first..last that are in the set, in order."""
+        low = bisect_left(self._lasts, first)
+        high = bisect_right(self._firsts, last)
+        found = zip(self._firsts[low:high], self._lasts[low:high], strict=True)
+        return [(max(first, one), min(last, other)) for one, other in found]
+
+    def remove(self, first: int, last: int) -> None:
+        """Take out all of first..last that is in the set."""
+        low = bisect_left(self._lasts, first)
+        high = bisect_right(self._firsts, last)
+        if low >= high:
+            return
+        ends = (self._firsts[low], first - 1), (last + 1, self._lasts[high - 1])
+        rest = [(one, other) for one, other in ends if one <= other]
+        self._firsts[low:high] = [one for one, _ in rest]
+        self._lasts[low:high] = [other for _, other in rest]
+
     def __contains__(self, number: int) -> bool:
         index = bisect_left(self._lasts, number)
         return index < len(self._firsts) and self._firsts[index] <= number

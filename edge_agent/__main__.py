@@ -22,6 +22,7 @@ COMMANDS = {
     "mbus": "set an M-Bus meter's address, reset it, or change its baud rate",
     "probe": "show a Modbus register as every type and order",
     "doctor": "look for what is wrong with this gateway, and say what to do",
+    "journal": "how full the journal is, whether it is sound, what is in it; salvage",
     "decode": "say what recorded bytes of a meter mean",
     "simulate": "run a simulated site",
 }

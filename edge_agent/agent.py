@@ -32,6 +32,10 @@ LOOK_S = 0.2
 """How often a trial is looked at."""
 
 
+DISK_S = 60.0
+"""When a new file is damaged within so long, another one would not help."""
+
+
 class Agent:
     """What ``app`` is at any time is what runs. Made by ``open_agent``."""
 
@@ -106,6 +110,7 @@ class Agent:
             timekeeper=self.app.timekeeper,
             pace=self._pace,
             machine=self.app.machine,
+            wreck=self.app.wreck,
         )
 
     def _adopt(self, app: App) -> None:
@@ -230,3 +235,28 @@ async def open_agent(
     if start.news:
         await agent.take_note(start.news)
     return agent
+
+
+async def keep_running(
+    path: Path, clock: Clock, stop: asyncio.Event, kernel: Kernel | None = None
+) -> None:
+    """An agent until ``stop`` is set. When its file is found damaged, it goes on with a new one.
+
+    Raises Damaged when the new one is damaged within DISK_S: then it is the disk.
+    """
+    damaged_s: float | None = None
+    while True:
+        agent = await open_agent(path, clock, kernel=kernel)
+        config, devices = agent.app.config, len(agent.app.devices.all)
+        gateway = config.settings.gateway.id
+        events.info("gateway %s: %s, %d devices", gateway, config.name, devices)
+        try:
+            await agent.run(stop)
+        except Damaged as error:
+            if damaged_s is not None and clock.monotonic() - damaged_s < DISK_S:
+                raise
+            damaged_s = clock.monotonic()
+            events.error("%s", error)
+        else:
+            events.info("gateway %s: stopped", gateway)
+            return

@@ -26,7 +26,9 @@ from edge_agent.kernel import Kernel, unsynchronised
 from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
-from edge_agent.store.journal import Journal
+from edge_agent.store.journal import Journal, Keeping
+from edge_agent.store.retention import Retention
+from edge_agent.store.salvage import NothingToSalvage, Wreck, salvage
 from edge_agent.supervisor import Supervisor
 from edge_agent.timekeeper import Timekeeper
 from edge_agent.uplink import Pace, Uplink
@@ -54,11 +56,16 @@ class App:
         numbers: Numbers,
         timekeeper: Timekeeper,
         pace: Pace | None = None,
+        wreck: Path | None = None,
         machine: str = "",
     ) -> None:
         self.config = config
         self.machine = machine
         self.database = database
+        gateway = config.settings.gateway
+        journal.keeping = Keeping(
+            gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin
+        )
         self.journal = journal
         self.devices = devices
         self.states = DeviceStates(devices.all)
@@ -71,6 +78,7 @@ class App:
         self.mqtt: MqttSession | None = None
         self.health: Health | None = None
         self.uplink: Uplink | None = None
+        self.wreck = wreck
         self.cloud_heard = asyncio.Event()
         self.on_config: Callable[[Configuration], None] = lambda _: None
         self._clock = clock
@@ -93,7 +101,7 @@ class App:
     async def serve(self, stop: asyncio.Event | None = None) -> None:
         """Run all parts until ``stop`` is set, or cancelled: then without a goodbye.
 
-        Raises Damaged when the data file is found damaged: started anew, it is set aside.
+        Raises Damaged when the data file is found damaged: ``build`` then sets it aside.
         """
         running = asyncio.ensure_future(self._supervisor.run())
         stopping = asyncio.ensure_future((stop or asyncio.Event()).wait())
@@ -102,7 +110,7 @@ class App:
             await asyncio.wait({running, stopping, damage}, return_when=asyncio.FIRST_COMPLETED)
             if damage.done():
                 raise Damaged(
-                    f"{self.database.path}: is damaged; it is set aside at the next start"
+                    f"{self.database.path}: is damaged; it is set aside, and a new one is begun"
                 )
             if running.done():
                 running.result()
@@ -213,23 +221,49 @@ class App:
         add("clock", self.timekeeper.run)
         add("commands", self.commands.run)
         add("retention", self._grow_old)
+        if self.wreck:
+            add("salvage", partial(self._salvage, self.wreck))
         if self.mqtt and self.uplink and self.health:
             add("uplink", self.uplink.run)
             add("health", self.health.run)
             add("mqtt", self.mqtt.run)
 
+    async def _salvage(self, wreck: Path) -> None:
+        """Queue what the damaged file still holds; then there is nothing more to do."""
+        try:
+            haul = await salvage(self.journal, wreck)
+            events.warning("salvage: %d entries of %s are queued", haul.queued, wreck.name)
+        except NothingToSalvage as error:
+            events.error("salvage: %s", error)
+        await asyncio.Event().wait()
+
     async def _grow_old(self) -> None:
+        """Delete what is old each hour, and make room whenever the journal has grown."""
         keep_ms = self.config.settings.gateway.keep_days * DAY_MS
+        retention = Retention(self.journal)
+        old_at = self._clock.monotonic()
         while True:
             now = self._clock.now_ms()
             try:
-                await self.journal.prune(now - keep_ms)
-                await self.inbox.prune(now)
+                if self._clock.monotonic() >= old_at:
+                    old_at = self._clock.monotonic() + RETENTION_S
+                    await retention.prune(now - keep_ms)
+                    await self.inbox.prune(now)
+                await retention.make_room()
             except Damaged:
                 raise
             except StorageError as error:
                 events.error("retention: nothing old was deleted now: %s", error)
-            await self._clock.sleep(RETENTION_S)
+            await self._until_grown(old_at - self._clock.monotonic())
+
+    async def _until_grown(self, seconds: float) -> None:
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        grown = asyncio.ensure_future(self.journal.grown.wait())
+        try:
+            await asyncio.wait({timer, grown}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            grown.cancel()
 
 
 async def build(
@@ -244,7 +278,7 @@ async def build(
     kernel = kernel or unsynchronised()
     own = GatewayClock(clock, kernel.synchronised)
     devices = Devices(config, own)
-    database, damage = _open(config.database, clock)
+    database, damage, aside = _open(config.database, clock)
     try:
         journal = await Journal.open(database, own)
         timekeeper = await Timekeeper.open(journal, own, kernel.boot)
@@ -267,6 +301,7 @@ async def build(
             numbers=numbers,
             timekeeper=timekeeper,
             pace=pace,
+            wreck=aside,
             machine=kernel.machine,
         )
     except BaseException:
@@ -274,15 +309,20 @@ async def build(
         raise
 
 
-def _open(path: Path, clock: Clock) -> tuple[Database, Event | None]:
+def _open(path: Path, clock: Clock) -> tuple[Database, Event | None, Path | None]:
+    """The file; and where it was damaged, what is said of it, and where the old one is."""
     try:
-        return Database(path), None
+        return Database(path), None, None
     except Damaged as error:
         now = clock.now_ms()
         aside = set_aside(path, now)
         text = f"the data file was damaged and is kept as {aside.name}; a new one was begun"
         events.error("%s: %s", error, text)
-        return Database(path), Event(now, "journal_damaged", "alarm", f"{text} ({error})")
+        data: dict[str, str | int | None] = {"aside": aside.name}
+        with contextlib.suppress(NothingToSalvage):
+            data["stream"] = Wreck(aside).stream
+        told = Event(now, "journal_damaged", "alarm", f"{text} ({error})", data=data)
+        return Database(path), told, aside
 
 
 def _version() -> str:

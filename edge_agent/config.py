@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -34,6 +34,9 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     timezone: str
     data_dir: str = "data"
     keep_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    journal_bytes: Annotated[int, Meta(ge=1_000_000, le=10**13)] = 2_000_000_000
+    overflow: Literal["drop_oldest", "drop_newest", "thin"] = "drop_oldest"
+    thin: Annotated[int, Meta(ge=2, le=1000)] = 10
     config_trial_s: Annotated[float, Meta(gt=0, le=3600)] = 120
 
 

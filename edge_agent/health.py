@@ -67,16 +67,22 @@ class Health:
 
     async def _status(self) -> Status:
         journal = self._journal
+        figures = await journal.figures()
+        hours = figures.hours_left
         return Status(
             stream=journal.stream,
             online=True,
             boot=journal.boot,
             session=self._session(),
             at=self._clock.now_ms(),
-            queued=journal.queued(),
-            oldest_at=await journal.oldest_at(),
+            queued=figures.queued,
+            oldest_at=figures.queued_at,
             rejected=journal.rejected,
-            journal_bytes=journal.size(),
+            journal_bytes=figures.used,
+            journal_entries=figures.entries,
+            journal_quota=figures.quota,
+            hours_left=None if hours is None else int(hours),
+            lost=figures.lost,
             clock=self._journal.quality(),
             devices=self._devices(),
             config=self.config,

@@ -14,7 +14,8 @@ from edge_agent.protocols.c11do1eth import Hello
 from edge_agent.records import Item, Recorder
 from edge_agent.store.catalog import Numbers
 from edge_agent.store.counter_state import PushState, load, save
-from edge_agent.store.journal import Journal, Transaction
+from edge_agent.store.journal import Journal
+from edge_agent.store.tail import Transaction
 
 SHORTEST_SILENCE_S = 30
 

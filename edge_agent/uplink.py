@@ -20,6 +20,7 @@ from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES, encode
 from common.messages.uplink import Event, Hello
 from edge_agent.outage import CLOUD, Outage
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import StorageError
 from edge_agent.store.journal import Journal
 from edge_agent.window import Window
@@ -96,6 +97,7 @@ class Uplink:
         self.state = "not connected"
         self.outage = Outage(clock)
         journal.on_appended = self._appended
+        journal.on_lost = self._lost
 
     def connected(self) -> None:
         """There is a new connection: whatever was under way on the old one is void."""
@@ -217,6 +219,11 @@ class Uplink:
         if len(self._live) > self._pace.live_entries:
             self._begin_live()
 
+    def _lost(self) -> None:
+        """What was lost as it came is told by the backlog."""
+        if self._live_from is not None:
+            self._begin_live()
+
     async def _send_soon(self) -> None:
         await self._clock.sleep(PATIENCE_S)
         self._live_grew.set()
@@ -226,7 +233,7 @@ class Uplink:
         while True:
             while self._live:
                 await window.take()
-                group.create_task(self._deliver(self._take_live(), window))
+                group.create_task(self._deliver(Chunk(self._take_live(), []), window))
             self._live_grew.clear()
             await self._live_grew.wait()
 
@@ -255,37 +262,40 @@ class Uplink:
                 await self._backlog_grew.wait()
                 continue
             first, last = ranges[0]
-            entries = await self._journal.read(first, last, self._pace.entries, self._pace.size)
-            position = entries[-1].seq + 1 if entries else last + 1
-            group.create_task(self._deliver(entries, window))
+            chunk = await self._journal.read(first, last, self._pace.entries, self._pace.size)
+            position = (chunk.last or last) + 1
+            group.create_task(self._deliver(chunk, window))
 
-    async def _deliver(self, entries: list[Entry], window: Window) -> None:
+    async def _deliver(self, chunk: Chunk, window: Window) -> None:
         """Send one batch, again and again, until its ack comes; then free its place."""
         try:
-            for batch in await self._whole(entries):
+            for batch in await self._whole(chunk):
                 await self._deliver_batch(batch, window)
         finally:
             window.free()
 
-    async def _whole(self, entries: list[Entry]) -> list[list[Entry]]:
-        """``entries`` as batches without a gap: one, or the cloud would refuse it for ever."""
-        batches = _runs(entries)
-        if len(batches) > 1:
-            first, last = min(entry.seq for entry in entries), max(entry.seq for entry in entries)
-            events.error("uplink: entries %d to %d are not whole; read again", first, last)
-            again = await self._journal.read(first, last, self._pace.entries, MAX_BYTES)
-            batches = _runs(again)
-        return batches
+    async def _whole(self, chunk: Chunk) -> list[Chunk]:
+        """``chunk`` without a hole, as the journal gives it: the cloud refuses others for ever."""
+        first, last = chunk.first, chunk.last
+        numbers = len(chunk.entries) + sum(one.last - one.first + 1 for one in chunk.lost)
+        if numbers in (0, last - first + 1):
+            return [chunk] if numbers else []
+        events.error("uplink: entries %d to %d are not whole; read again", first, last)
+        again = []
+        for one, other in self._journal.unsettled(first, last):
+            again.append(await self._journal.read(one, other, self._pace.entries, MAX_BYTES))
+        return [one for one in again if one.first]
 
-    async def _deliver_batch(self, entries: list[Entry], window: Window) -> None:
-        first, last = entries[0].seq, entries[-1].seq
+    async def _deliver_batch(self, chunk: Chunk, window: Window) -> None:
+        first, last = chunk.first, chunk.last
         if (first, last) in self._flights:
             # After an overflow the backlog comes to what still flies live: that flight delivers it.
             return
-        if len(bytes(entries[0].body)) > ENTRY_BYTES:
-            await self._give_up(first, len(bytes(entries[0].body)))
+        size = len(bytes(chunk.entries[0].body)) if chunk.entries else 0
+        if size > ENTRY_BYTES:
+            await self._give_up(chunk.entries[0].seq, size)
             return
-        payload = pack(self._journal.stream, self._prepare(entries))
+        payload = pack(self._journal.stream, self._prepare(chunk.entries), chunk.lost)
         wait_s = self._pace.answer_s
         begun_at = self._clock.monotonic()
         flight = self._flights[first, last] = _Flight(begun_at)
@@ -314,17 +324,6 @@ class Uplink:
         if self._journal.rejected > before:
             now = self._clock.now_ms()
             await self._journal.append(Event(now, "entry_too_large", "alarm", reason))
-
-
-def _runs(entries: list[Entry]) -> list[list[Entry]]:
-    """``entries`` cut wherever a number does not follow the one before it."""
-    runs: list[list[Entry]] = []
-    for entry in entries:
-        if runs and entry.seq == runs[-1][-1].seq + 1:
-            runs[-1].append(entry)
-        else:
-            runs.append([entry])
-    return runs
 
 
 def _log(settled: "asyncio.Future[bool]") -> None:

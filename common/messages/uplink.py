@@ -112,7 +112,10 @@ class CommandReport(Struct, frozen=True, tag="command", tag_field="k", omit_defa
 
 
 class Salvaged(Struct, frozen=True, tag="salvaged", tag_field="k"):
-    """Entry ``seq`` of an old ``stream`` of the gateway, read out of its damaged file."""
+    """Entry ``seq`` of ``stream``, an older journal of this gateway whose file was damaged.
+
+    ``at``: when it was salvaged; ``body`` is the entry's own.
+    """
 
     at: Millis
     stream: HexId
@@ -154,8 +157,10 @@ class ConfigStatus(Struct, frozen=True, omit_defaults=True):
 class Status(Struct, frozen=True):
     """The gateway's state, retained by the broker; ``online`` false is its last will.
 
-    ``boot`` and ``session`` count within ``stream``, as in the hello. ``clock``: as there. Without
-    ``config`` the gateway takes no configuration from the cloud.
+    ``boot`` and ``session`` count within ``stream``, as in the hello. ``clock``: as there. The
+    journal has ``journal_entries`` in ``journal_bytes`` of ``journal_quota``; without the cloud
+    that is enough for ``hours_left`` at the present rate (absent: not known). ``lost``: entries
+    given up. Without ``config`` the gateway takes no configuration from the cloud.
     """
 
     stream: HexId
@@ -167,6 +172,10 @@ class Status(Struct, frozen=True):
     oldest_at: Millis | None = None
     rejected: Count = 0
     journal_bytes: Count = 0
+    journal_entries: Count = 0
+    journal_quota: Count = 0
+    hours_left: Count | None = None
+    lost: Count = 0
     clock: Count = 0
     devices: list[DeviceStatus] = []
     config: ConfigStatus | None = None

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from common import logs
 from common.clock import SystemClock
-from common.logs import events
-from edge_agent.agent import open_agent
+from edge_agent.agent import keep_running
 from edge_agent.kernel import this_kernel
 
 
@@ -26,13 +25,8 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(path: Path) -> None:
-    agent = await open_agent(path, SystemClock(), kernel=this_kernel())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    config = agent.app.config
-    gateway, devices = config.settings.gateway.id, len(agent.app.devices.all)
-    events.info("gateway %s: %s, %d devices", gateway, config.name, devices)
-    await agent.run(stop)
-    events.info("gateway %s: stopped", gateway)
+    await keep_running(path, SystemClock(), stop, this_kernel())

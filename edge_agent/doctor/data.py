@@ -3,15 +3,18 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from edge_agent.config import C11Settings, Config
 from edge_agent.doctor.finding import Finding, bad, good, unknown, warning
-from edge_agent.store.database import is_in_use
+from edge_agent.store.database import is_in_use, read_only
+from edge_agent.store.figures import figures
 
 MB = 1_000_000
 LITTLE_BYTES, TOO_LITTLE_BYTES = 1_000 * MB, 100 * MB
+LITTLE_HOURS = 24
 LOCKED_S = 1.0
 """So long the doctor waits for a data file that another program has locked."""
 
@@ -27,6 +30,7 @@ def check_data(config: Config) -> Iterator[Finding]:
     yield _room(standing)
     yield _file_system(standing)
     yield _data_file(config.database)
+    yield from _outage(config)
     for key, path in _secrets(config):
         yield _secret(key, path)
     for line in config.settings.line:
@@ -111,17 +115,9 @@ def _data_file(path: Path) -> Finding:
         return good("data file", f"{path} is made at the first start")
     if not os.access(path, os.R_OK | os.W_OK):
         return bad("data file", f"{path} may not be used by this user", f"chown USER {path}*")
-    wal = path.with_name(path.name + "-wal")
-    # A file that nobody has open is opened so that not even its side files are made.
-    mode = "mode=ro" if is_in_use(path) or (wal.exists() and wal.stat().st_size) else "immutable=1"
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=LOCKED_S
-        )
-        try:
+        with closing(read_only(path, LOCKED_S)) as connection:
             found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-        finally:
-            connection.close()
     except sqlite3.OperationalError as error:
         return unknown("data file", f"{path}: {error}", "try again while the agent is running")
     except sqlite3.DatabaseError as error:
@@ -134,6 +130,27 @@ def _data_file(path: Path) -> Finding:
             "copy it away; at its next start the agent sets it aside and begins a new one",
         )
     return good("data file", f"{path}: whole, {path.stat().st_size / MB:.1f} MB{used}")
+
+
+def _outage(config: Config) -> Iterator[Finding]:
+    """How long the journal would do without the cloud, where that can be said."""
+    path = config.database
+    if not os.access(path, os.R_OK):
+        return
+    try:
+        with closing(read_only(path, LOCKED_S)) as connection:
+            found = figures(connection, config.settings.gateway.journal_bytes, path)
+    except sqlite3.Error:
+        return  # which is the finding about the data file
+    if found.hours_left is None:
+        return
+    text = (
+        f"room for {found.hours_left:.0f} h without the cloud, at {found.per_hour} entries an hour"
+    )
+    if found.hours_left < LITTLE_HOURS:
+        yield warning("outage", text, "make room on the disk, or raise gateway.journal_bytes")
+    else:
+        yield good("outage", text)
 
 
 def _secrets(config: Config) -> Iterator[tuple[str, Path]]:

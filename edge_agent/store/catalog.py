@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from common.messages.envelope import encode
 from common.messages.uplink import Catalog, CatalogDevice, CatalogRegister
 from common.registers import Register
-from edge_agent.store.journal import Journal, Transaction, latest_catalogs
+from edge_agent.store.journal import Journal
+from edge_agent.store.tables import latest_catalogs
+from edge_agent.store.tail import Transaction
 
 PART_BYTES = 200_000
 """The devices of one catalog, encoded; a message may have a megabyte, and the keys of ten thousand

@@ -15,8 +15,9 @@ from common.logs import events
 from common.messages.batch import ClockQuality, Entry
 from common.messages.uplink import Event
 from edge_agent.store.database import Damaged, StorageError
-from edge_agent.store.journal import Journal, Transaction
+from edge_agent.store.journal import Journal
 from edge_agent.store.rebase import Fix, rebase
+from edge_agent.store.tail import Transaction
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ import fcntl
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
+from urllib.parse import quote
 
 from common.errors import ConfigError, InMetterError, Retryable
 
@@ -22,7 +24,7 @@ T = TypeVar("T")
 
 SCHEMA_VERSION = 2
 GROUP = 1000
-"""Writes in one transaction, at most."""
+"""With so many writes a transaction takes no more."""
 
 CHECKED_BYTES = 64_000_000
 """Files up to this size are checked wholly when they are opened (some 50 ms)."""
@@ -34,6 +36,16 @@ class StorageError(Retryable):
 
 class Damaged(StorageError):
     """The file is not a sound database of this program."""
+
+
+class Pending(Protocol):
+    """What is to be written before the next commit, or before anything else is done in the file."""
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        """Write it. In the writing thread."""
+
+    def forget(self) -> None:
+        """What was written or waits was rolled back. In the writing thread."""
 
 
 class Database:
@@ -50,6 +62,8 @@ class Database:
         """
         self.path = path
         self.on_damage: Callable[[], None] | None = None
+        self.pending: Pending | None = None
+        self._synchronous = ""
         self._lock = _lock(path)
         try:
             self._connection = _open(path)
@@ -58,7 +72,8 @@ class Database:
             raise
         self._gate = threading.Lock()
         self._closed = False
-        self._jobs: SimpleQueue[_Runnable | None] = SimpleQueue()
+        self._fresh: list[_Runnable] = []
+        self._jobs: SimpleQueue[list[_Runnable] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
         self._thread.start()
 
@@ -68,6 +83,7 @@ class Database:
         then: Callable[[T], None] | None = None,
         *,
         lazy: bool = False,
+        sure: bool = False,
     ) -> "asyncio.Future[T]":
         """Run ``work`` in the writing thread; the future is done once it is on disk.
 
@@ -78,14 +94,27 @@ class Database:
 
         ``lazy`` is for reading, and for what may be undone by a power cut (not by ``kill -9``)
         until the next write that is not lazy: it saves waiting for the disk, and its wear.
+
+        ``sure`` is for work that writes nothing itself, but leaves it to ``pending``: whatever it
+        raises, there is nothing to be undone.
         """
-        job = _Job(work, then, asyncio.get_running_loop(), lazy)
+        job = _Job(work, then, asyncio.get_running_loop(), lazy, sure)
         with self._gate:
             if self._closed:
                 job.future.set_exception(StorageError(f"{self.path}: is closed"))
             else:
-                self._jobs.put(job)
+                self._fresh.append(job)
+                if len(self._fresh) == 1:
+                    job.loop.call_soon(self._hand_over)
         return job.future
+
+    def _hand_over(self) -> None:
+        """What was written in one turn of the event loop goes to the other thread together: waking
+        that costs more than a write."""
+        with self._gate:
+            fresh, self._fresh = self._fresh, []
+        if fresh:
+            self._jobs.put(fresh)
 
     def size(self) -> int:
         """Bytes on disk, with the write-ahead log."""
@@ -97,6 +126,7 @@ class Database:
         with self._gate:
             closed, self._closed = self._closed, True
         if not closed:
+            self._hand_over()
             self._jobs.put(None)
             self._thread.join()
             self._connection.close()
@@ -106,35 +136,39 @@ class Database:
         open_ = True
         while open_:
             group: list[_Runnable] = []
-            job = self._jobs.get()
+            jobs = self._jobs.get()
             with contextlib.suppress(Empty):
-                while job is not None:
-                    group.append(job)
-                    if len(group) == GROUP:
+                while jobs is not None:
+                    group += jobs
+                    if len(group) >= GROUP:
                         break
-                    job = self._jobs.get_nowait()
-            open_ = job is not None
+                    jobs = self._jobs.get_nowait()
+            open_ = jobs is not None
             if group:
                 self._transact(group)
                 # The loop may be gone at shutdown; then nobody waits for these either.
                 with contextlib.suppress(RuntimeError):
-                    group[-1].loop.call_soon_threadsafe(_resolve, group, self.on_damage)
+                    group[-1].loop.call_soon_threadsafe(_resolve, deque(group), self.on_damage)
 
     def _transact(self, group: "list[_Runnable]") -> None:
         connection = self._connection
         lazy = all(job.lazy for job in group)
         try:
-            connection.execute(f"PRAGMA synchronous = {'NORMAL' if lazy else 'FULL'}")
+            self._set_synchronous("NORMAL" if lazy else "FULL")
             connection.execute("BEGIN")
             for job in group:
-                connection.execute("SAVEPOINT job")
-                if not job.run(connection):
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
+                if job.sure:
+                    job.run(connection)
+                else:
+                    self._run_apart(job)
+            if self.pending:
+                self.pending.flush(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            if self.pending:
+                self.pending.forget()
             for job in group:
                 job.error = _storage_error(self.path, error)
         if any(isinstance(job.error, Damaged) for job in group):
@@ -142,10 +176,28 @@ class Database:
             with contextlib.suppress(OSError):
                 _mark(self.path).touch()
 
+    def _run_apart(self, job: "_Runnable") -> None:
+        """Run a job that sees all before it, and that is undone alone when it fails."""
+        connection = self._connection
+        if self.pending:
+            self.pending.flush(connection)
+        connection.execute("SAVEPOINT job")
+        if not job.run(connection):
+            connection.execute("ROLLBACK TO job")
+            if self.pending:
+                self.pending.forget()
+        connection.execute("RELEASE job")
+
+    def _set_synchronous(self, how: str) -> None:
+        if how != self._synchronous:
+            self._connection.execute(f"PRAGMA synchronous = {how}")
+            self._synchronous = how
+
 
 class _Runnable(Protocol):
     loop: asyncio.AbstractEventLoop
     lazy: bool
+    sure: bool
     error: BaseException | None
 
     def run(self, connection: sqlite3.Connection) -> bool: ...
@@ -162,9 +214,11 @@ class _Job(Generic[T]):
         then: Callable[[T], None] | None,
         loop: asyncio.AbstractEventLoop,
         lazy: bool,
+        sure: bool,
     ) -> None:
         self.loop = loop
         self.lazy = lazy
+        self.sure = sure
         self.future: asyncio.Future[T] = loop.create_future()
         self.error: BaseException | None = None
         self._work = work
@@ -191,13 +245,17 @@ class _Job(Generic[T]):
             self.future.set_exception(self.error)
 
 
-def _resolve(group: list[_Runnable], on_damage: Callable[[], None] | None) -> None:
+def _resolve(jobs: "deque[_Runnable]", on_damage: Callable[[], None] | None) -> None:
     """In order of commit; a callback that raises does not leave the others waiting."""
-    with contextlib.ExitStack() as stack:
-        if on_damage and any(isinstance(job.error, Damaged) for job in group):
-            stack.callback(on_damage)
-        for job in reversed(group):
-            stack.callback(job.resolve)
+    try:
+        while jobs:
+            job = jobs.popleft()
+            if on_damage and isinstance(job.error, Damaged):
+                on_damage()
+            job.resolve()
+    finally:
+        if jobs:
+            _resolve(jobs, on_damage)
 
 
 def _storage_error(path: Path | None, error: sqlite3.Error) -> StorageError:
@@ -231,6 +289,17 @@ def is_in_use(path: Path, locks: Path = Path("/proc/locks")) -> bool:
         return False
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
     return f" {device}:{found.st_ino} " in held
+
+
+def read_only(path: Path, timeout_s: float = 1.0) -> sqlite3.Connection:
+    """The file, to be read while an agent uses it, or not. Raises sqlite3.Error.
+
+    A file that nobody has open is opened so that not even its side files are made.
+    """
+    wal = path.with_name(path.name + "-wal")
+    mode = "mode=ro" if is_in_use(path) or (wal.exists() and wal.stat().st_size) else "immutable=1"
+    place = f"file:{quote(str(path.resolve()))}?{mode}"
+    return sqlite3.connect(place, uri=True, timeout=timeout_s, check_same_thread=False)
 
 
 def _mark(path: Path) -> Path:

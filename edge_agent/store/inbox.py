@@ -9,7 +9,8 @@ import msgspec
 
 from common.messages.downlink import Command
 from common.messages.uplink import Body, CommandReport
-from edge_agent.store.journal import Journal, Transaction
+from edge_agent.store.journal import Journal
+from edge_agent.store.tail import Transaction
 
 ACCEPTED = "accepted"
 OVERTAKEN = "a newer order for this output has come before it"

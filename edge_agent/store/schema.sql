@@ -1,12 +1,15 @@
 -- The gateway's one file. All times are epoch milliseconds, UTC.
 
-CREATE TABLE meta (                      -- 'stream': the journal's identity; 'boot': starts so far
-    key   TEXT PRIMARY KEY,
+CREATE TABLE meta (                      -- 'stream': the journal's identity; 'boot': starts so far;
+    key   TEXT PRIMARY KEY,              -- 'overflow': lost since the quota was reached
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE entry (                     -- append-only; AUTOINCREMENT: a number is never used twice
-    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+-- Every number that was ever given is in exactly one of entry, lost and gone; the next one is the
+-- greatest of them and 1.
+
+CREATE TABLE entry (                     -- append-only
+    seq  INTEGER PRIMARY KEY,
     at   INTEGER NOT NULL,               -- when it was appended, by the gateway's wall clock
     boot INTEGER NOT NULL,               -- in which start of the agent
     mono INTEGER NOT NULL,               -- when, in ms by the monotonic clock of that boot
@@ -38,6 +41,18 @@ CREATE TABLE lost (                      -- disjoint ranges of entries that were
     reason TEXT NOT NULL,
     at     INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE gone (                      -- disjoint ranges of entries that were settled and deleted
+    first INTEGER PRIMARY KEY,
+    last  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE salvaged (                  -- what was queued here of entries of damaged files
+    stream TEXT NOT NULL,
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL,
+    PRIMARY KEY (stream, first)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE catalog (                   -- which entries are catalogs
     seq INTEGER PRIMARY KEY

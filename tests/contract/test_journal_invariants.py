@@ -10,9 +10,12 @@ import pytest
 from common.clock import ManualClock
 from common.errors import ConfigError
 from common.messages.uplink import Catalog, decode_body
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
-from edge_agent.store.journal import Journal, Transaction
-from tests.unit.edge_parts import NOW, bodies, event, opened, texts, turns
+from edge_agent.store.journal import Journal
+from edge_agent.store.retention import Retention
+from edge_agent.store.tail import Transaction
+from tests.unit.edge_parts import NOW, bodies, event, everything, opened, texts, turns
 
 DAY_MS = 86_400_000
 
@@ -33,7 +36,7 @@ async def test_a_number_is_not_used_again_after_everything_was_deleted(tmp_path:
         await journal.append(event(), event())
         await journal.settle(journal.stream, 1, 2)
         clock.advance(60)
-        assert await journal.prune(clock.now_ms()) == 2
+        assert await Retention(journal).prune(clock.now_ms()) == 2
     async with opened(tmp_path, clock) as journal:
         assert (journal.first_kept, journal.next_seq) == (3, 3)
         assert await journal.append(event()) == (3, 3)
@@ -156,9 +159,9 @@ async def test_an_unsettled_entry_is_never_deleted_however_old(tmp_path: Path) -
         await journal.settle(journal.stream, 1, 2)
         await journal.settle(journal.stream, 4, 5)
         clock.advance(400 * 86400)
-        assert await journal.prune(clock.now_ms()) == 2
+        assert await Retention(journal).prune(clock.now_ms()) == 4
         assert (journal.first_kept, journal.unsettled(1, 5)) == (3, [(3, 3)])
-        assert len(await bodies(journal)) == 3
+        assert len(await bodies(journal)) == 1
 
 
 async def test_a_young_settled_entry_is_not_deleted(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ async def test_a_young_settled_entry_is_not_deleted(tmp_path: Path) -> None:
         clock.advance(30 * 86400)
         await journal.append(event())
         await journal.settle(journal.stream, 1, 3)
-        assert await journal.prune(clock.now_ms() - 29 * DAY_MS) == 2
+        assert await Retention(journal).prune(clock.now_ms() - 29 * DAY_MS) == 2
         assert journal.first_kept == 3
 
 
@@ -179,7 +182,7 @@ async def test_an_entry_that_a_resume_queued_again_is_not_deleted(tmp_path: Path
         await journal.settle(journal.stream, 1, 4)
         clock.advance(86400)
         resumed = asyncio.ensure_future(journal.resume(journal.stream, [(1, 1)]))
-        pruned = asyncio.ensure_future(journal.prune(clock.now_ms()))
+        pruned = asyncio.ensure_future(Retention(journal).prune(clock.now_ms()))
         assert await resumed
         assert await pruned == 1
         assert journal.unsettled(1, 4) == [(2, 4)]
@@ -189,13 +192,14 @@ async def test_the_newest_catalog_is_never_deleted(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
     async with opened(tmp_path, clock) as journal:
         await journal.append(Catalog(NOW, []), event(), event())
-        await journal.settle(journal.stream, 1, 3)
+        await journal.append(Catalog(NOW, []), event())
+        await journal.settle(journal.stream, 1, 5)
         clock.advance(60)
-        assert await journal.prune(clock.now_ms()) == 3
-        kept = await journal.read(1, 100, 100, 10**6)
+        assert await Retention(journal).prune(clock.now_ms()) == 4
+        kept = (await everything(journal)).entries
         assert [(entry.seq, type(decode_body(entry.body))) for entry in kept] == [(4, Catalog)]
-        assert journal.unsettled_catalogs() == [4]
-        assert await journal.prune(clock.now_ms()) == 0
+        assert journal.unsettled_catalogs() == []
+        assert await Retention(journal).prune(clock.now_ms()) == 0
 
 
 async def test_what_a_resume_does_not_name_is_queued_again(tmp_path: Path) -> None:
@@ -234,10 +238,10 @@ async def test_an_old_copy_of_the_file_does_not_give_numbers_that_the_cloud_has(
 async def test_a_batch_stays_below_its_limits_but_is_never_empty(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.append(*[event("x" * 1000)] * 10)
-        assert len(await journal.read(1, 10, 4, 10**6)) == 4
-        assert len(await journal.read(1, 10, 100, 2500)) == 2
-        assert len(await journal.read(3, 10, 100, 10)) == 1
-        assert await journal.read(11, 20, 100, 10) == []
+        assert len((await journal.read(1, 10, 4, 10**6)).entries) == 4
+        assert len((await journal.read(1, 10, 100, 2500)).entries) == 2
+        assert len((await journal.read(3, 10, 100, 10)).entries) == 1
+        assert await journal.read(11, 20, 100, 10) == Chunk([], [])
 
 
 async def test_the_oldest_unsettled_entry_tells_its_age(tmp_path: Path) -> None:

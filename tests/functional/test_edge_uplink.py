@@ -316,7 +316,7 @@ async def test_damage_at_run_time_ends_the_agent_and_the_next_start_begins_anew(
         patch.setattr("edge_agent.store.database.CHECKED_BYTES", 0)
         app = await build(made, SystemClock(), QUICK)
     with path.open("r+b") as file:
-        for page in range(20, 120):
+        for page in range(28, 120):
             file.seek(4096 * page)
             file.write(b"\xff" * 4096)
     reading = asyncio.ensure_future(app.journal.read(1, 200, 1000, 10**9))

@@ -1,5 +1,6 @@
 """Every command of the installer's guide, run on a simulated site."""
 
+import asyncio
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from edge_agent.__main__ import USAGE
 from tests.harness.processes import Programs
 from tests.harness.site import SiteFiles
+from tests.unit.edge_parts import event, opened
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/installing.md").read_text("utf-8")
 COMMANDS = re.findall(r"^inmetter-edge (.*)$", DOCUMENT, re.MULTILINE)
@@ -34,12 +36,22 @@ def words(command: str, site: SiteFiles, directory: Path) -> list[str]:
         .replace("HOST:10001", f"127.0.0.1:{site.mbus}")
         .replace("HOST:502", f"127.0.0.1:{site.modbus}")
     )
+    if command.startswith("journal"):
+        aside = directory / "edge.db"
+        asyncio.run(_keep_something(site.journal, aside))
+        here = re.sub(r"data/edge\.db\.damaged-\d+", str(aside), here)
     return shlex.split(here)
+
+
+async def _keep_something(*paths: Path) -> None:
+    for path in paths:
+        async with opened(path.parent) as journal:
+            await journal.append(event())
 
 
 def test_the_guide_uses_every_command_of_the_installers() -> None:
     used = {command.split()[0] for command in COMMANDS}
-    assert used >= {"init", "check", "doctor", "scan", "probe", "read", "output", "run"}
+    assert used >= {"init", "check", "doctor", "scan", "probe", "read", "output", "run", "journal"}
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if not one.startswith("run")])

@@ -118,7 +118,7 @@ async def agent(directory: Path, text: str) -> AsyncIterator[tuple[App, Heard]]:
     file.write_text(text)
     app = await build(load(file), SystemClock())
     heard = Heard()
-    entries = await app.journal.read(1, app.journal.next_seq, 10, 2**20)
+    entries = (await app.journal.read(1, app.journal.next_seq, 10, 2**20)).entries
     heard.name(next(b for e in entries if isinstance(b := decode_body(e.body), Catalog)))
     app.journal.on_appended = heard.take
     stop = asyncio.Event()

@@ -12,18 +12,21 @@ from common.messages.uplink import Body, Event, decode_body
 from common.reading import Measured
 from common.registers import Kind, Medium, Register
 from edge_agent.drivers.base import Order, Sample
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import Database
-from edge_agent.store.journal import Journal
+from edge_agent.store.journal import Journal, Keeping
 
 NOW = 1_763_900_000_000
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
+async def opened(
+    path: Path, clock: Clock | None = None, keeping: Keeping | None = None
+) -> AsyncIterator[Journal]:
     """The journal in ``path``/edge.db."""
     database = Database(path / "edge.db")
     try:
-        yield await Journal.open(database, clock or ManualClock(NOW))
+        yield await Journal.open(database, clock or ManualClock(NOW), keeping)
     finally:
         database.close()
 
@@ -41,8 +44,18 @@ def event(text: str = "something", at: int = NOW) -> Event:
 
 async def bodies(journal: Journal) -> list[Body]:
     """Everything that is kept, decoded."""
-    entries = await journal.read(1, journal.next_seq, 10_000, 2**30)
-    return [decode_body(entry.body) for entry in entries]
+    return [decode_body(entry.body) for entry in (await everything(journal)).entries]
+
+
+async def everything(journal: Journal) -> Chunk:
+    """All entries that are kept and all numbers that are lost, over the holes between them."""
+    found = Chunk([], [])
+    position = 1
+    while (chunk := await journal.read(position, journal.next_seq, 10_000, 2**30)).last:
+        found.entries.extend(chunk.entries)
+        found.lost.extend(chunk.lost)
+        position = chunk.last + 1
+    return found
 
 
 async def texts(journal: Journal) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from common.clock import SystemClock
-from common.messages.batch import Entry, unpack
+from common.messages.batch import Lost, unpack
 from common.messages.downlink import Ack, Rejection, Resume
-from common.messages.uplink import Hello
+from common.messages.uplink import Hello, Readings, Value
+from edge_agent.store.chunk import Chunk
 from edge_agent.store.journal import Journal
 from edge_agent.uplink import Pace, Uplink
-from tests.unit.edge_parts import event, opened, until
+from tests.unit.edge_parts import NOW, event, opened, until
 
 PACE = Pace(entries=10, live_window=4, backlog_window=4, live_entries=50, answer_s=30)
 
@@ -29,6 +30,7 @@ class Far:
         self.unanswered: set[tuple[int, int]] = set()
         self.sent_in_vain: list[tuple[int, int]] = []
         self.seqs: list[list[int]] = []
+        self.lost: set[Lost] = set()
         self.uplink = Uplink(journal, self.publish, self._hello, SystemClock(), PACE)
 
     async def publish(self, leaf: str, payload: bytes) -> None:
@@ -42,6 +44,7 @@ class Far:
         self.unanswered.add(key)
         self.sent.add(key)
         self.seqs.append(list(batch.bodies()))
+        self.lost |= set(batch.lost)
         ack = Ack(batch.stream, batch.first, batch.last)
         if self.holds:
             self.held.append(ack)
@@ -98,9 +101,10 @@ async def test_a_batch_with_a_gap_never_leaves(
         read = far.journal.read
         gaps = [2]
 
-        async def with_a_gap(first: int, last: int, entries: int, size: int) -> list[Entry]:
+        async def with_a_gap(first: int, last: int, entries: int, size: int) -> Chunk:
             found = await read(first, last, entries, size)
-            return [entry for entry in found if entry.seq not in gaps or not gaps.pop()]
+            kept = [one for one in found.entries if one.seq not in gaps or not gaps.pop()]
+            return Chunk(kept, found.lost)
 
         far.journal.read = with_a_gap  # type: ignore[method-assign]
         await far.journal.append(*[event()] * 5)
@@ -123,3 +127,14 @@ async def test_what_another_stream_rejects_is_not_told_as_ours(
         await far.journal.oldest_at()
         assert far.journal.rejected == 0
         assert "not of ours" not in caplog.text
+
+
+async def test_what_was_lost_is_told_to_the_cloud(tmp_path: Path) -> None:
+    async with flying(tmp_path) as far:
+        far.journal.tail.full = True
+        await far.journal.append(event(), Readings(NOW, [Value(1, 5)]))
+        await far.journal.append(Readings(NOW, [Value(1, 6)]), event())
+        await until(lambda: far.journal.queued() == 0)
+        told = {seq for one in far.lost for seq in range(one.first, one.last + 1)}
+        assert told == {2, 3}
+        assert {one.reason for one in far.lost} == {"quota: drop_newest"}

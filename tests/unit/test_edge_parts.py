@@ -16,6 +16,7 @@ from edge_agent.device_state import DeviceStates
 from edge_agent.downlink import Downlink
 from edge_agent.health import INTERVAL_S, PAUSE_S, Health
 from edge_agent.store.catalog import Described, number_registers
+from edge_agent.store.retention import Retention
 from edge_agent.supervisor import Supervisor
 from tests.unit.edge_parts import NOW, POWER, ROOF, bodies, event, opened, turns
 
@@ -231,7 +232,7 @@ async def test_all_parts_of_the_newest_catalog_are_kept(tmp_path: Path) -> None:
         await journal.append(event())
         await journal.settle(journal.stream, 1, 4)
         clock.advance(60)
-        assert await journal.prune(clock.now_ms()) == 4
+        assert await Retention(journal).prune(clock.now_ms()) == 1
         found = [body for body in await bodies(journal) if isinstance(body, Catalog)]
         assert [part.devices[0].key for part in found] == ["a", "b", "c"]
-        assert journal.unsettled_catalogs() == [5, 6, 7]
+        assert journal.unsettled_catalogs() == []

@@ -1,0 +1,146 @@
+"""The journal's end, where its numbers are given. Everything here runs in the writing thread."""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+
+from common.messages.batch import ClockQuality, Entry
+from common.messages.uplink import Body, Catalog
+from edge_agent.store.tables import is_in, lose, next_number
+
+READINGS = b'{"k":"readings",'
+"""So begins the body of an entry that holds readings."""
+
+DROP_NEWEST = "quota: drop_newest"
+
+AT_ONCE = (64, 16, 4, 1)
+"""Rows in one statement. One step of SQLite's each, and one time that Python's lock is given away:
+to the event loop, which keeps it for as long as it has something to do."""
+
+_INSERTS = {
+    count: f"INSERT INTO entry VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * count)}"  # noqa: S608
+    for count in AT_ONCE
+}
+
+_encoder = msgspec.json.Encoder()
+
+
+class Stamp(NamedTuple):
+    """When something is appended: by the wall clock and what that is worth, and by ``boot``'s
+    monotonic clock. Both times in milliseconds."""
+
+    at: int
+    boot: int
+    mono: int
+    clock: ClockQuality
+
+
+class Added(NamedTuple):
+    """What was appended: the numbers first..last, the entries that are kept of them, and how many
+    bytes their bodies have."""
+
+    first: int
+    last: int
+    entries: list[Entry]
+    size: int
+
+
+Row = tuple[int, int, int, int, int, bytes]
+
+
+def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
+    return [_encoder.encode(body) for body in bodies]
+
+
+def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Write entries."""
+    done = 0
+    for count in AT_ONCE:
+        while len(rows) - done >= count:
+            some = rows[done : done + count]
+            connection.execute(_INSERTS[count], list(chain.from_iterable(some)))
+            done += count
+
+
+class Tail:
+    """Gives numbers, and holds entries until they are written together. The database's ``pending``.
+
+    ``full``: no more readings are kept; their numbers are given and lost.
+    """
+
+    def __init__(self) -> None:
+        self.full = False
+        self._next: int | None = None
+        self._rows: list[Row] = []
+        self._lost: list[tuple[int, int]] = []
+
+    def add(self, connection: sqlite3.Connection, stamp: Stamp, bodies: Sequence[bytes]) -> Added:
+        """Give the bodies numbers. They are written by the next ``flush``."""
+        if self._next is None:
+            self._next = next_number(connection)
+        first = seq = self._next
+        entries = []
+        size = 0
+        for body in bodies:
+            if self.full and body.startswith(READINGS):
+                self._lost.append((seq, stamp.at))
+            else:
+                self._rows.append((seq, *stamp, body))
+                entries.append(Entry(seq, msgspec.Raw(body), *stamp))
+                size += len(body)
+            seq += 1
+        self._next = seq
+        return Added(first, seq - 1, entries, size)
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        if self._rows:
+            rows, self._rows = self._rows, []
+            insert(connection, rows)
+        if self._lost:
+            lost, self._lost = self._lost, []
+            for seq, at in lost:
+                lose(connection, seq, seq, DROP_NEWEST, at)
+
+    def forget(self) -> None:
+        self._next = None
+        self._rows.clear()
+        self._lost.clear()
+
+
+class Transaction:
+    """What a write function works with. Valid until that function returns.
+
+    ``urgent`` may be set to False when what is appended can wait a little for what follows it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, stamp: Stamp, tail: Tail) -> None:
+        self.connection = connection
+        self.stamp = stamp
+        self.at = stamp.at
+        self.added: Added | None = None
+        self.urgent = True
+        self.catalogs: list[int] = []
+        self._tail = tail
+
+    def append(self, *bodies: Body) -> tuple[int, int]:
+        """Append one entry for each body (at least one); returns the first and last number."""
+        added = self._tail.add(self.connection, self.stamp, encode_bodies(bodies))
+        self._tail.flush(self.connection)
+        for seq, body in enumerate(bodies, added.first):
+            if isinstance(body, Catalog):
+                self.connection.execute("INSERT INTO catalog (seq) VALUES (?)", (seq,))
+                self.catalogs.append(seq)
+        if self.added:
+            self.added.entries.extend(added.entries)
+            size = self.added.size + added.size
+            self.added = self.added._replace(last=added.last, size=size)
+        else:
+            self.added = added
+        return added.first, added.last
+
+    def is_settled(self, seq: int) -> bool:
+        """Whether the cloud has dealt with the entry."""
+        return is_in(self.connection, "settled", seq)
