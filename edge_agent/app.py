@@ -27,6 +27,7 @@ from edge_agent.store.catalog import Numbers, number_registers
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.inbox import Inbox
 from edge_agent.store.journal import Journal, Keeping
+from edge_agent.store.machine import settle_in
 from edge_agent.store.retention import Retention
 from edge_agent.store.salvage import NothingToSalvage, Wreck, salvage
 from edge_agent.supervisor import Supervisor
@@ -287,7 +288,8 @@ async def build(
         text = f"edge agent {_version()} started"
         started = Event(now, "agent_started", "info", text, data={"boot": journal.boot})
         try:
-            await journal.append(*([damage] if damage else []), started)
+            moved = await settle_in(journal, kernel.machine, now)
+            await journal.append(*(event for event in (damage, moved) if event), started)
         except Damaged:
             raise
         except StorageError as error:

@@ -257,6 +257,22 @@ class Journal:
 
         return await self._database.write(run, then) == stream
 
+    async def renew(self, machine: str) -> None:
+        """Go on as a new stream on ``machine``, with all that is kept or lost queued again."""
+
+        def run(connection: sqlite3.Connection) -> str:
+            stream = new_stream_id()
+            put(connection, "stream", stream)
+            put(connection, "machine", machine)
+            store_ranges(connection, "settled", ())
+            return stream
+
+        def then(stream: str) -> None:
+            self.stream = stream
+            self._settled = RangeSet()
+
+        await self._database.write(run, then)
+
     # What is there
 
     @property
