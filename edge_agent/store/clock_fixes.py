@@ -16,7 +16,7 @@ from common.messages.batch import ClockQuality, Entry
 from common.messages.uplink import Event
 from edge_agent.store.database import Damaged, StorageError
 from edge_agent.store.journal import Journal
-from edge_agent.store.rebase import Fix, rebase
+from edge_agent.store.rebase import Fix, rebase, shift_ms
 from edge_agent.store.tail import Transaction
 
 
@@ -67,9 +67,9 @@ class ClockFixes:
     def prepare(self, entries: list[Entry]) -> list[Entry]:
         """``entries`` as they are to be sent: each by the time of its boot."""
         return [
-            entry
-            if entry.clock >= ClockQuality.CLOUD and entry.boot not in self._begun_undated
-            else rebase(entry, self.of(entry.boot))
+            rebase(entry, self.of(entry.boot))
+            if entry.boot in self._begun_undated or shift_ms(entry, self.of(entry.boot))
+            else entry
             for entry in entries
         ]
 

@@ -47,7 +47,7 @@ def rebase(entry: Entry, fix: Fix | None) -> Entry:
     """
     if fix is None:
         return entry
-    shift = _shift(entry, fix)
+    shift = shift_ms(entry, fix)
     moved = msgspec.structs.replace(entry, at=max(0, entry.at + shift)) if shift else entry
     try:
         body = decode_body(entry.body)
@@ -61,13 +61,13 @@ def rebase(entry: Entry, fix: Fix | None) -> Entry:
     return msgspec.structs.replace(moved, body=msgspec.Raw(encode(body)))
 
 
-def _shift(entry: Entry, fix: Fix) -> int:
+def shift_ms(entry: Entry, fix: Fix | None) -> int:
+    """By how much the stamp is to be moved."""
+    if fix is None or entry.clock >= ClockQuality.CLOUD:
+        return 0
     shift = fix.offset - (entry.at - entry.mono)
-    if entry.clock == ClockQuality.UNKNOWN:
-        return shift
-    if entry.clock == ClockQuality.FREE and abs(shift) > CLOSE_MS + fix.mono * DRIFT:
-        return shift
-    return 0
+    near = abs(shift) <= CLOSE_MS + fix.mono * DRIFT
+    return 0 if entry.clock == ClockQuality.FREE and near else shift
 
 
 def _mark(body: Body) -> Body:

@@ -6,10 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pymysql
 
+from common.messages.batch import ClockQuality, Entry
 from common.messages.uplink import Body, CommandReport, Event, Readings, decode_body
 from common.ranges import RangeSet
+from edge_agent.store.rebase import Fix, rebase
 
 Key = tuple[str, str, int]
 """Device, register, time in ms: what a reading is known by."""
@@ -44,17 +47,23 @@ class JournalBook:
 
 
 def read_journal(path: Path) -> JournalBook:
-    """The journal in the agent's data file, which may be in use."""
+    """The journal in the agent's data file, which may be in use; dated as it is sent."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
         file.execute("BEGIN")
         (stream,) = file.execute("SELECT value FROM meta WHERE key = 'stream'").fetchone()
         registers = file.execute("SELECT no, device, key FROM register")
         names = {no: (device, key) for no, device, key in registers}
-        rows = file.execute("SELECT seq, body FROM entry ORDER BY seq").fetchall()
-        lost: list[Loss] = []
-        if file.execute("SELECT 1 FROM sqlite_master WHERE name = 'lost'").fetchone():
-            lost = file.execute("SELECT first, last, reason FROM lost").fetchall()
-    book = JournalBook(stream, {seq: decode_body(body) for seq, body in rows}, lost=lost)
+        rows = file.execute("SELECT seq, body, at, boot, mono, clock FROM entry ORDER BY seq")
+        entries = [Entry(seq, msgspec.Raw(body), *stamp) for seq, body, *stamp in rows]
+        lost: list[Loss] = file.execute("SELECT first, last, reason FROM lost").fetchall()
+        fixes = {
+            boot: Fix(offset, ClockQuality(quality), mono)
+            for boot, offset, quality, mono in file.execute(
+                "SELECT boot, offset, quality, mono FROM boot JOIN clock_fix USING (kernel)"
+            )
+        }
+    sent = (rebase(entry, fixes.get(entry.boot)) for entry in entries)
+    book = JournalBook(stream, {entry.seq: decode_body(entry.body) for entry in sent}, lost=lost)
     for seq, body in book.entries.items():
         if isinstance(body, Readings):
             for value in body.r:
