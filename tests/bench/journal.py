@@ -126,7 +126,7 @@ async def _arrive(path: Path) -> list[float]:
     for tick in range(MILLISECONDS):
         due = began + tick / 1000
         if (wait := due - loop.time()) > 0:
-            await asyncio.sleep(wait)
+            await SystemClock().sleep(wait)
 
         def note(_: object, due: float = due) -> None:
             took.append((loop.time() - due) * 1000)

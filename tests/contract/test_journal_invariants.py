@@ -10,11 +10,9 @@ import pytest
 from common.clock import ManualClock
 from common.errors import ConfigError
 from common.messages.uplink import Catalog, decode_body
-from edge_agent.store.catalog import Described, number_registers
 from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import Damaged, Database, StorageError, set_aside
 from edge_agent.store.journal import Journal
-from edge_agent.store.machine import settle_in
 from edge_agent.store.retention import Retention
 from edge_agent.store.tail import Transaction
 from tests.unit.edge_parts import NOW, bodies, event, everything, opened, texts, turns
@@ -381,30 +379,6 @@ async def test_a_full_disk_does_not_keep_the_journal_from_opening(tmp_path: Path
         assert await journal.append(event("kept")) == (2, 2)
     finally:
         database.close()
-
-
-async def test_on_another_computer_the_journal_is_another_stream_without_what_the_cloud_has(
-    tmp_path: Path,
-) -> None:
-    async with opened(tmp_path) as journal:
-        await number_registers(journal, [Described("m", "M", "modbus", ())])
-        await journal.append(event("known"), event("new"))
-        await journal.settle(journal.stream, 1, 2)
-        assert await settle_in(journal, "one", NOW) is None
-        assert await settle_in(journal, "one", NOW) is None
-        assert await settle_in(journal, "", NOW) is None
-        stream = journal.stream
-    async with opened(tmp_path) as journal:
-        assert journal.stream == stream
-        moved = await settle_in(journal, "two", NOW)
-        assert moved is not None
-        assert journal.stream != stream
-        assert await texts(journal) == ["new"]
-        await journal.resume(journal.stream, [])
-        assert [(one.first, one.last) for one in (await everything(journal)).lost] == [(2, 2)]
-    async with opened(tmp_path) as journal:
-        assert await settle_in(journal, "two", NOW) is None
-        assert journal.queued() == 3
 
 
 def _open_unchecked(path: Path) -> Database:
