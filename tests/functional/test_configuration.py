@@ -71,8 +71,14 @@ class Cloud:
         self.dispatch = dispatch
 
     @property
+    def gateway(self) -> int:
+        """Its id: a database may leave numbers out."""
+        [(id_,)] = rows_of(self.store, "SELECT id FROM gateway")
+        return int(id_)
+
+    @property
     def view(self) -> ConfigurationView:
-        return configuration.get(self.store, 1)
+        return configuration.get(self.store, self.gateway)
 
     async def until_reported(self) -> None:
         """Until it knows what the gateway runs."""
@@ -81,18 +87,18 @@ class Cloud:
 
     def push(self, toml: str) -> None:
         now = SystemClock().now_ms()
-        configuration.desire(self.store, 1, toml, set_by="ana", now_ms=now)
+        configuration.desire(self.store, self.gateway, toml, set_by="ana", now_ms=now)
 
     async def until_version(self, version: int, state: str) -> ConfigVersionView:
         """The version, once that was heard of it."""
 
         def so() -> bool:
-            one = configuration.version(self.store, 1, version)
+            one = configuration.version(self.store, self.gateway, version)
             assert one.state == state, one
             return True
 
         await in_time(so)
-        return configuration.version(self.store, 1, version)
+        return configuration.version(self.store, self.gateway, version)
 
     def read_since(self, seq: int) -> set[str]:
         """Devices of which there are readings that came after entry ``seq``."""

@@ -13,12 +13,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from common import topics
+from common.errors import Undecodable
 from common.messages.envelope import inflate
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message, inflated, and when it came (seconds since the epoch)."""
+    """A message, inflated where that can be, and when it came (seconds since the epoch)."""
 
     topic: str
     payload: bytes
@@ -71,7 +72,7 @@ class Tap:
         client.subscribe([(pattern, 1) for pattern in self._patterns])
 
     def _hear(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        heard = Heard(message.topic, inflate(bytes(message.payload)), time.time())
+        heard = Heard(message.topic, _plain(bytes(message.payload)), time.time())
         with self._grew:
             self._heard.append(heard)
             self._grew.notify_all()
@@ -119,3 +120,10 @@ class Tap:
         heard = self._heard
         found = [chance.choice(heard) for _ in range(count if heard else 0)]
         return [one for one in found if topics.parse(one.topic)[2] in leaves]
+
+
+def _plain(payload: bytes) -> bytes:
+    try:
+        return inflate(payload)
+    except Undecodable:
+        return payload
