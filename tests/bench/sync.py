@@ -53,7 +53,7 @@ def _live(on: Stage, link: Proxy, profile: str) -> float:
     """Of a meter whose five registers are read ten times a second: each poll is a message."""
     site = write_meters(on.directory / "site", link.port, (profile,))
     start_site(on, site)
-    on.programs["edge"].wait_for(f"inmetter-{GATEWAY}: connected")
+    on.programs["edge"].wait_for(f"MQTT inmetter-{GATEWAY}")
     let_run(1)
     readings, sent = len(read_journal(site.journal).readings), link.bytes_up
     let_run(LIVE_S)
