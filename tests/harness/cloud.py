@@ -37,6 +37,7 @@ above = "{above}"
 below = "{below}"
 hold_s = {hold_s}
 max_age_s = {max_age_s}
+command_ttl_s = {ttl_s}
 source = {{ gateway = "{source[0]}", device = "{source[1]}", register = "{source[2]}" }}
 output = {{ gateway = "{output[0]}", device = "{output[1]}", register = "{output[2]}" }}
 """
@@ -67,6 +68,7 @@ class CloudFiles:
         *,
         hold_s: int = 0,
         max_age_s: int = 60,
+        ttl_s: int = 60,
     ) -> None:
         """One more rule; thresholds are in the source's base unit."""
         self.rules.append(
@@ -78,6 +80,7 @@ class CloudFiles:
                 output=output,
                 hold_s=hold_s,
                 max_age_s=max_age_s,
+                ttl_s=ttl_s,
             )
         )
 

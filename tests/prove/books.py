@@ -34,13 +34,14 @@ whoever was killed meanwhile."""
 @dataclass(slots=True)
 class Books:
     """What was found. Everything in ``lost``, ``doubled``, ``twice`` and ``wrong`` is a breach;
-    ``explained`` counts by reason."""
+    ``explained`` counts by reason, ``states`` all commands, ``by_rules`` those that a rule gave."""
 
     entries: int = 0
     commands: int = 0
     readings: int = 0
     explained: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
+    by_rules: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Books:
         lines = list(self.registers)
         lines += [f"explained: {reason}: {count}" for reason, count in self.explained.items()]
         lines += [f"commands {state}: {count}" for state, count in self.states.items()]
+        lines += [f"of these by rules {state}: {count}" for state, count in self.by_rules.items()]
         for name, found in breaches.items():
             lines += [f"{name}: {one}" for one in found[:SHOWN]]
             lines += [f"{name}: … {len(found) - SHOWN} more"] if len(found) > SHOWN else []
@@ -221,10 +223,11 @@ class _Gateway:
 
 def _compare_commands(books: Books, fleet: Fleet, reported: Mapping[str, list[str]]) -> None:
     """Each was carried out at most once, and is in a final state, which is the gateway's word."""
-    rows = fleet.book.rows("SELECT id, state FROM command")
-    states = {str(id_): str(state) for id_, state in rows}
+    rows = fleet.book.rows("SELECT id, state, rule_id FROM command")
+    states = {str(id_): str(state) for id_, state, _ in rows}
     books.commands = len(states)
     books.states = Counter(states.values())
+    books.by_rules = Counter(str(state) for _, state, rule in rows if rule is not None)
     heard = orders_heard(fleet.gateways.values())
     for id_, count in heard.items():
         if count > 1:

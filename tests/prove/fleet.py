@@ -9,6 +9,9 @@ from pathlib import Path
 
 import httpx
 
+from cloud.services import rules
+from cloud.services.store import Store
+from common.clock import SystemClock
 from tests.harness.books import CloudBook
 from tests.harness.cloud import CloudFiles
 from tests.harness.mariadb import MariaDb
@@ -28,6 +31,10 @@ SPEED = 60
 
 LOCK_WAIT_S = 2
 """So long a transaction waits for a row; MariaDB's own 50 s are longer than a storm's calm."""
+
+RULE_SOURCE = ("hot-water", "flow")
+RULE_ABOVE, RULE_BELOW, RULE_TTL_S = 350, 200, 5
+"""In m³/h. The taps of the world swing over both every few seconds; when it stands, it is 0."""
 
 KEEPALIVE_S = 4
 REDIALS = 15
@@ -53,13 +60,17 @@ class Gateway:
 
 @dataclass(slots=True)
 class Fleet:
-    """What the storm has in its hands. The cloud's programs have links of their own as well."""
+    """What the storm has in its hands. The cloud's programs have links of their own as well.
+
+    ``url`` is the database's, past its link.
+    """
 
     directory: Path
     gateways: dict[str, Gateway]
     cloud: CloudFiles
     broker: Mosquitto
     database: MariaDb
+    url: str
     cloud_link: Proxy
     base_link: Proxy
     programs: Programs
@@ -92,8 +103,26 @@ class Fleet:
 
         self.clerk.submit(issue)
 
+    def stop_rules(self) -> None:
+        """Turn them all off, as an operator does: from now on they order nothing any more."""
+        store, now_ms = Store(self.url), SystemClock().now_ms()
+        try:
+            for rule in rules.rules(store):
+                rules.set_enabled(store, rule.id, enabled=False, now_ms=now_ms)
+        finally:
+            store.close()
+
     def start(self) -> None:
-        """Everything, and every output known to the cloud."""
+        """Everything, and every output known to the cloud. A rule for each gateway is on."""
+        for key in self.gateways:
+            self.cloud.add_rule(
+                f"taps of {key}",
+                (key, *RULE_SOURCE),
+                RULE_ABOVE,
+                RULE_BELOW,
+                (key, *ROOF),
+                ttl_s=RULE_TTL_S,
+            )
         self.cloud.write()
         for name in CLOUD:
             role = "ingest" if name in WORKERS else name
@@ -120,7 +149,7 @@ def fleet(directory: Path, seed: str, gateways: int, turns_s: float) -> Iterator
         broker = enter(Mosquitto(directory / "broker"))
         options = (f"--innodb-lock-wait-timeout={LOCK_WAIT_S}",)
         database = enter(MariaDb(directory / "database", options))
-        database.create_database(DATABASE)
+        direct = database.create_database(DATABASE)
         cloud_link = enter(Proxy(broker.port, f"{seed}/cloud"))
         base_link = enter(Proxy(database.port, f"{seed}/base"))
         links = {
@@ -137,6 +166,7 @@ def fleet(directory: Path, seed: str, gateways: int, turns_s: float) -> Iterator
             cloud=CloudFiles(directory / "cloud", url, cloud_link.port),
             broker=broker,
             database=database,
+            url=direct,
             cloud_link=cloud_link,
             base_link=base_link,
             programs=programs,

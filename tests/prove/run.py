@@ -61,6 +61,7 @@ class Proof:
             "doubled": len(books.doubled),
             "explained": dict(books.explained),
             "commands": dict(sorted(books.states.items())),
+            "by_rules": dict(sorted(books.by_rules.items())),
             "twice": len(books.twice),
             "wrong": len(books.wrong),
         }
@@ -144,6 +145,7 @@ def _settle(made: Fleet, hands: Hands, log: TextIO) -> None:
         log.write(f"{what}\n")
 
     made.clerk.shutdown()
+    made.stop_rules()
     until(partial(_no_open_commands, made), COMMANDS_S, "every command is final")
     for one in made.gateways.values():
         until(partial(_shows_the_world, one), CATCH_UP_S, f"{one.key} shows what the world does")

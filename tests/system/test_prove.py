@@ -46,6 +46,9 @@ def test_the_books_balance_after_a_storm_and_show_every_breach(
         assert books.readings > 1000
         assert books.commands >= 3
         assert books.states["succeeded"] >= 1
+        assert books.by_rules.total() >= GATEWAYS
+        assert books.by_rules["succeeded"] >= 1
+        assert books.commands > books.by_rules.total(), "people have ordered as well"
         assert len(calm.blows) >= 10
         _falsify_database(calm.fleet)
         _falsify_devices(calm.fleet)
