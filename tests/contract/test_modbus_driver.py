@@ -241,3 +241,27 @@ async def test_a_device_that_lacks_a_register_is_refused_as_such() -> None:
         with pytest.raises(Refused, match="no such register"):
             await ModbusMeter("m", line, 1, profile, clock=ManualClock(NOW_MS)).read()
         line.close()
+
+
+async def test_one_request_is_under_way_at_a_time_on_a_line() -> None:
+    """Four meters are read at once, and the device takes its time for each answer."""
+    log: list[str] = []
+
+    def reply(request: bytes) -> bytes:
+        log.append("asked")
+        asyncio.get_running_loop().call_later(0.01, answer, request)
+        return b""
+
+    def answer(request: bytes) -> None:
+        log.append("answered")
+        device.say(zeros(request))
+
+    async with peer(reply) as (device, url):
+        line = ModbusLine(url, 5)
+        clock, profile = ManualClock(NOW_MS), load_profile("eastron_sdm120")
+        meters = [ModbusMeter(f"m{n}", line, n, profile, clock=clock) for n in range(1, 5)]
+        await asyncio.gather(*(meter.read() for meter in meters))
+        line.close()
+        assert device.connections == 1
+    assert len(log) >= 8
+    assert log == ["asked", "answered"] * (len(log) // 2)

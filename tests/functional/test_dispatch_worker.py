@@ -7,7 +7,8 @@ from cloud.services.commands import Publication
 from cloud.services.ingest import ingest
 from cloud.storage.unit_of_work import Store
 from cloud.workers.dispatch import DispatchWorker
-from common.clock import SystemClock, to_datetime
+from cloud.workers.ingest import IngestWorker
+from common.clock import ManualClock, SystemClock, to_datetime
 from common.messages.downlink import Command
 from common.messages.envelope import decode
 from tests.harness.gateway import GatewayEnd, connected, in_time, running
@@ -79,3 +80,20 @@ async def test_a_command_expires_though_the_broker_is_away(
             await in_time(lambda: commands.get(sqlite_store, command_id).state == "expired")
     steps = commands.get(sqlite_store, command_id).steps
     assert [step.state for step in steps] == ["pending", "expired"]
+
+
+async def test_a_gateway_that_connects_gets_what_is_waiting_each_time(
+    sqlite_store: Store, mosquitto: Mosquitto
+) -> None:
+    """Whoever was restarted meanwhile. No time passes: nothing is due but for the hello."""
+    command_id = issue(sqlite_store, ttl_s=600)
+    clock = ManualClock(SystemClock().now_ms())
+    for session in (2, 3, 4):
+        dispatch = DispatchWorker(sqlite_store, mosquitto.settings, clock)
+        ingests = IngestWorker(sqlite_store, mosquitto.settings, clock, group="waiting")
+        site = GatewayEnd(mosquitto.settings, "gw-1")
+        async with running(dispatch.run(), ingests.run(), site.session.run()):
+            await connected(dispatch.session, ingests.session, site.session)
+            await site.say(site.says.hello(session=session, next_seq=2))
+            assert decode(await site.hear("command"), Command).id == command_id
+    assert commands.get(sqlite_store, command_id).state == "sent"

@@ -1,0 +1,53 @@
+"""When it was measured, when it was kept, when it came: three times; and what the latest is."""
+
+from pathlib import Path
+
+from cloud.services.ingest import Ingest, ingest
+from cloud.storage.unit_of_work import Store
+from common.clock import ManualClock
+from common.messages.batch import pack, unpack
+from tests.harness.says import NOW, STREAM, Gateway, catalog, power
+from tests.harness.tables import rows_of
+from tests.unit.edge_parts import everything, opened
+from tests.unit.test_edge_intake import intake, rec
+
+MINUTE, DAY = 60_000, 86_400_000
+
+
+async def test_device_gateway_and_cloud_each_keep_a_time_of_their_own(
+    store: Store, tmp_path: Path
+) -> None:
+    """A record of yesterday that a module gives today, and the gateway sends a minute later."""
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        taking, _, _ = intake(journal, clock)
+        await taking.store("water", [rec(1, 250, NOW - DAY)])
+        [entry] = (await everything(journal)).entries
+    payload = pack(STREAM, [entry])
+    batch = unpack(payload)
+    assert (batch.at, batch.kept) == ([NOW - DAY], [DAY])
+    assert entry.at == NOW
+    says = Gateway(now_ms=NOW + MINUTE)
+    ingest(store, [says.hello(), says.batch(2, catalog())], NOW + MINUTE)
+    ingest(store, [says.received("journal", payload)], NOW + MINUTE)
+    assert set(rows_of(store, "SELECT at FROM reading")) == {(NOW - DAY,)}
+    assert set(rows_of(store, "SELECT at, received_at FROM latest")) == {(NOW - DAY, NOW + MINUTE)}
+
+
+def test_a_history_that_is_replayed_leaves_the_latest_value_alone(store: Store) -> None:
+    """Live first, then the backlog beside it, then all of it again to another worker."""
+    says, live = Gateway(), 100
+    one, other = Ingest(store), Ingest(store)
+    one.take([says.hello(), says.batch(1, catalog())], NOW)
+    one.take([says.batch(live, power(NOW, live))], NOW)
+    batches = [
+        says.batch(first, *(power(NOW - (live - n) * MINUTE, n) for n in range(first, first + 7)))
+        for first in range(2, live, 7)
+    ]
+    for worker in (one, other):
+        for batch in batches:
+            worker.take([batch], NOW)
+            latest = rows_of(store, "SELECT at, value FROM latest")
+            assert latest == [(NOW, live)]
+    assert rows_of(store, "SELECT count(*) FROM reading") == [(live - 1,)]
+    assert rows_of(store, "SELECT first, last FROM ledger") == [(1, live)]
