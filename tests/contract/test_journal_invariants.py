@@ -82,6 +82,12 @@ async def test_a_cancelled_writer_does_not_leave_the_journal_behind_its_file(
         assert (journal.next_seq, journal.queued()) == (3, 2)
 
 
+async def test_entries_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await asyncio.gather(*(journal.append(event(), event()) for _ in range(100)))
+        assert [entry.seq for entry in (await everything(journal)).entries] == [*range(1, 201)]
+
+
 async def test_entries_are_told_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         told: list[int] = []

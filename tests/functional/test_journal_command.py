@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -179,3 +180,4 @@ async def test_a_day_of_outage_that_does_not_fit_is_a_finding(path: Path) -> Non
     [found] = [one for one in check_data(narrow) if one.subject == "outage"]
     assert found.verdict is Verdict.WARNING
     assert "journal_bytes" in found.advice
+    assert re.search(r"room for \d+ h without the cloud", journal("status", str(path)))

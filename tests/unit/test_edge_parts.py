@@ -55,6 +55,27 @@ async def test_each_message_goes_to_whom_it_is_for() -> None:
     assert heard.downlink.undecodable == 0
 
 
+async def test_the_status_says_how_long_an_outage_may_last(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        for _ in range(180):
+            clock.advance(60)
+            await journal.append(event())
+        told: asyncio.Queue[Status] = asyncio.Queue()
+
+        async def publish(payload: bytes) -> None:
+            await told.put(decode(payload, Status))
+
+        health = Health(journal, list, publish, lambda: 1, clock)
+        running = asyncio.ensure_future(health.run())
+        status, figures = await told.get(), await journal.figures()
+        running.cancel()
+        assert (status.journal_entries, status.journal_quota) == (180, figures.quota)
+        assert (status.queued, status.oldest_at) == (180, NOW + 60_000)
+        assert figures.hours_left
+        assert status.hours_left == int(figures.hours_left) > 1000
+
+
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [
