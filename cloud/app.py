@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import uvicorn
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from cloud.config import Config
 from cloud.services.rules import sync_rules
@@ -15,11 +16,14 @@ from cloud.storage.migrations import is_current, migrate
 from cloud.workers.dispatch import DispatchWorker
 from cloud.workers.ingest import IngestWorker
 from common.clock import Clock, SystemClock
-from common.errors import ConfigError, Unreachable
+from common.errors import ConfigError, Retryable, Unreachable
 from common.logs import events
 
 ROLES = ("web", "ingest", "dispatch")
 STOP_S = 5
+LONGEST_WAIT_S = 5
+"""Between two tries to reach the database at the start."""
+
 SWITCH_S = 0.0005
 """How long a thread may keep the others waiting: a page that is built must not hold up a commit."""
 
@@ -56,8 +60,38 @@ class App:
             on_work=self._dispatch.wake,
         )
 
-    def prepare(self) -> None:
-        """The database's structure, and the rules of the file. Raises InMetterError."""
+    async def prepare(self) -> bool:
+        """The database's structure, and the rules of the file. Waits while the database is away;
+        False when ``stop`` comes first. Raises Permanent."""
+        preparing = asyncio.create_task(self._prepare_patiently())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([preparing, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not preparing.done():
+            preparing.cancel()
+            return False
+        preparing.result()
+        return True
+
+    async def _prepare_patiently(self) -> None:
+        said = ""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Retryable),
+            wait=wait_random_exponential(multiplier=0.1, max=LONGEST_WAIT_S),
+            sleep=self._clock.sleep,
+        ):
+            with attempt:
+                try:
+                    await asyncio.to_thread(self._prepare)
+                except Retryable as error:
+                    if str(error) != said:
+                        said = str(error)
+                        events.warning("waits for the database: %s", said)
+                    raise
+        if said:
+            events.info("the database is there")
+
+    def _prepare(self) -> None:
         config = self._config
         if config.migrate:
             migrate(config.database_url)
@@ -153,9 +187,9 @@ async def run(config: Config, roles: Sequence[str]) -> None:
     """Run ``roles`` until SIGTERM or SIGINT. Raises InMetterError."""
     sys.setswitchinterval(SWITCH_S)
     app = App(config, roles)
-    await asyncio.to_thread(app.prepare)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop)
-    await app.run()
+    if await app.prepare():
+        await app.run()
     events.info("stopped")

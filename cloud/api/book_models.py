@@ -87,6 +87,28 @@ class StreamBooks(Model):
     rejected: int
 
 
+class ClockSpan(Range):
+    """Which clock of the gateway dated the entries that came of ``first`` to ``last``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "first": 1,
+                    "last": 4320,
+                    "boot": 7,
+                    "ahead_ms": 1763899000000,
+                    "quality": "synced",
+                }
+            ]
+        }
+    )
+
+    boot: int = Field(description="Which start of the agent")
+    ahead_ms: int = Field(description="The wall clock without the monotonic clock, to 40 ms")
+    quality: str = Field(description="What the wall clock was worth: unknown, free, cloud, synced")
+
+
 class RejectedEntry(Model):
     """An entry that can never be stored."""
 

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime
 
 from cloud.api import book_models, models
 from cloud.api.deps import NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
-from cloud.services import completeness, gateways, ledger
+from cloud.services import clocks, completeness, gateways, ledger
 from cloud.services.views import (
+    ClockSpanView,
     GatewayCompletenessView,
     GatewayView,
     RejectionView,
@@ -21,6 +22,8 @@ from common.clock import to_datetime
 router = APIRouter(prefix="/gateways", tags=["gateways"])
 
 Start = Annotated[AwareDatetime, Query(description="Inclusive; ISO 8601 with Z or an offset")]
+Stream = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As in the ledger")]
+Seq = Annotated[int, Path(ge=1, le=2**62, description="An entry's number")]
 End = Annotated[AwareDatetime | None, Query(description="Exclusive; now, when left out")]
 
 
@@ -47,6 +50,26 @@ def get_ledger(store: TheStore, gateway_id: RowId) -> Sequence[StreamView]:
     The newest stream first; of each the newest 1000 ranges of a kind.
     """
     return ledger.streams(store, gateway_id)
+
+
+@router.get(
+    "/{gateway_id}/streams/{stream}/clocks",
+    response_model=list[book_models.ClockSpan],
+    responses=responses(404),
+)
+def list_clocks(store: TheStore, gateway_id: RowId, stream: Stream) -> Sequence[ClockSpanView]:
+    """By which clock of the gateway the entries of a stream were dated; the newest 1000 spans."""
+    return clocks.spans(store, gateway_id, stream)
+
+
+@router.get(
+    "/{gateway_id}/streams/{stream}/entries/{seq}/clock",
+    response_model=book_models.ClockSpan,
+    responses=responses(404),
+)
+def get_clock(store: TheStore, gateway_id: RowId, stream: Stream, seq: Seq) -> ClockSpanView:
+    """By which clock of the gateway an entry was dated."""
+    return clocks.of_entry(store, gateway_id, stream, seq)
 
 
 @router.get(

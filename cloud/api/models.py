@@ -180,7 +180,11 @@ class Event(Model):
     seq: int = Field(description="With stream_id, its identity")
     gateway: str
     device: str
-    at: Time
+    at: Time = Field(description="When it happened, by the device's clock or the gateway's")
+    appended_at: Time | None = Field(
+        description="When the gateway wrote it down; null for events of the cloud's own"
+    )
+    received_at: Time = Field(description="When the cloud stored it")
     code: str
     severity: str = Field(description="info, warning or alarm")
     text: str

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cloud.services.clock_book import NOTHING_KNOWN, ClockBook, ClockMemory
 from cloud.services.parcels import BatchParcel
 from cloud.storage.inventory import Numbered
 from cloud.storage.ledger import StreamRow
@@ -26,6 +27,7 @@ class StreamMemory:
     numbers: dict[int, Numbered]
     committed: int
     asked: frozenset[int] = frozenset()
+    clocks: ClockMemory = NOTHING_KNOWN
 
     def may_be_of(self, row: StreamRow) -> bool:
         """Whether ``row`` is the same stream at the same time or later, and not an older copy."""
@@ -53,6 +55,7 @@ class StreamBook:
         self.is_new_here = memory is None
         current = memory is not None and memory.catalog_seq == row.catalog_seq
         self.numbers = dict(memory.numbers) if memory and current else {}
+        self.clocks = ClockBook(row, memory.clocks if memory else NOTHING_KNOWN)
         self.coming: set[int] = set()  # numbers that a catalog defines which is being salvaged
         self._fresh = False
         self._asked = memory.asked if memory and row.first_kept == 0 else frozenset()
@@ -68,7 +71,10 @@ class StreamBook:
         """What to remember when the transaction is committed."""
         asked = self._asked | self._asked_now if len(self._asked) < MAX_ASKED else frozenset()
         committed = self.committed.count()
-        return StreamMemory(self.row.stream, self.catalog_seq, self.numbers, committed, asked)
+        clocks = self.clocks.remembered()
+        return StreamMemory(
+            self.row.stream, self.catalog_seq, self.numbers, committed, asked, clocks
+        )
 
     def may_ask_for_catalog_of(self, batch: BatchParcel) -> bool:
         """Whether a catalog that ``batch`` lacks may still come.

@@ -32,13 +32,15 @@ def acknowledge(store: Store, stream_id: int, seq: int, by: str, now_ms: int) ->
 
 
 def _view(row: EventRow) -> EventView:
-    acknowledged_at = row.acknowledged_at
+    appended_at, acknowledged_at = row.appended_at, row.acknowledged_at
     return EventView(
         stream_id=row.stream_id,
         seq=row.seq,
         gateway=row.gateway,
         device=row.device,
         at=to_datetime(row.at),
+        appended_at=None if appended_at is None else to_datetime(appended_at),
+        received_at=to_datetime(row.received_at),
         code=row.code,
         severity=row.severity,
         text=row.text,

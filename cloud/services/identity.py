@@ -1,11 +1,10 @@
 """Two computers that claim to be one gateway, as with a copied card: one of them is refused."""
 
-import msgspec
+from msgspec import structs
 
-from cloud.storage.events import EventRow
+from cloud.services.own_events import tell
 from cloud.storage.gateways import GatewayRow
 from cloud.storage.unit_of_work import UnitOfWork
-from common.logs import events
 from common.messages.uplink import Event, Hello
 
 SILENT_MS = 600_000
@@ -51,19 +50,5 @@ def refusal(uow: UnitOfWork, gateway: GatewayRow, hello: Hello, now_ms: int) -> 
 
 
 def _tell(uow: UnitOfWork, gateway: GatewayRow, event: Event) -> None:
-    stream_id = uow.ledger.newest_stream(gateway.id)
-    text = f"gateway {gateway.key} {event.text}"
-    events.warning("%s", text)
-    row = EventRow(
-        stream_id=stream_id,
-        seq=uow.events.own_number(stream_id),
-        gateway_id=gateway.id,
-        device="",
-        at=event.at,
-        received_at=event.at,
-        code=event.code,
-        severity=event.severity,
-        text=text,
-        data=msgspec.json.encode(event.data).decode(),
-    )
-    uow.events.add([row])
+    event = structs.replace(event, text=f"gateway {gateway.key} {event.text}")
+    tell(uow, gateway.id, uow.ledger.newest_stream(gateway.id), event)

@@ -113,6 +113,7 @@ class JournalWriter:
         rejections += self._take_readings(book, readings, used)
         for seq in (*(entry.seq for entry in entries), *readings.seqs) if lost else ():
             self._losses.give_back(book, seq)
+        book.clocks.take(self._uow, batch, book.committed)
         self._losses.take(book, batch.batch)
         book.committed.add(batch.first, batch.last)
         self.committed += new
@@ -139,7 +140,7 @@ class JournalWriter:
             case Catalog():
                 return self._take_catalog(book, entry, entry.body)
             case Event():
-                self._take_event(book, entry.seq, entry.body)
+                self._take_event(book, entry, entry.body)
                 if entry.body.code == DAMAGED:
                     self.shelf.damaged(book, entry.body)
             case CommandReport():
@@ -163,6 +164,8 @@ class JournalWriter:
         old.refresh(self._uow)
         inner = open_entry(seq, bytes(body.body), self._now_ms)
         reason = self._take_entry(old, inner, depth + 1)
+        # The entry has its own stamp no more: that of the new journal is of the salvage.
+        old.clocks.put(self._uow, seq, seq, None, old.committed)
         old.committed.add(seq, seq)
         self._losses.give_back(old, seq)
         return reason
@@ -265,14 +268,16 @@ class JournalWriter:
             self._tell_rejected(book, seq, f"defines registers that cannot be taken: {reason}")
         return reason
 
-    def _take_event(self, book: StreamBook, seq: int, body: Event) -> None:
+    def _take_event(self, book: StreamBook, entry: OpenEntry, body: Event) -> None:
         data: dict[str, str | int | None] = dict(body.data)
         at = body.at
         if not plausible(at, self._now_ms):
             data["said_at"] = at
             at = self._now_ms
         event = Event(at, body.code, body.severity, body.text, body.device, data)
-        self._add_event(book, seq, event)
+        said_at = entry.appended_at
+        appended_at = said_at if said_at and plausible(said_at, self._now_ms) else None
+        self._add_event(book, entry.seq, event, appended_at)
 
     def _reject(self, book: StreamBook, seq: int, body: bytes, reason: str) -> None:
         self._rejected.append(RejectedRow(book.row.id, seq, reason, body, self._now_ms))
@@ -281,7 +286,9 @@ class JournalWriter:
         text = f"entry {seq} {text}"[:2000]
         self._add_event(book, seq, Event(self._now_ms, REJECTED_CODE, "alarm", text))
 
-    def _add_event(self, book: StreamBook, seq: int, event: Event) -> None:
+    def _add_event(
+        self, book: StreamBook, seq: int, event: Event, appended_at: int | None = None
+    ) -> None:
         self._events.append(
             EventRow(
                 stream_id=book.row.id,
@@ -294,6 +301,7 @@ class JournalWriter:
                 severity=event.severity,
                 text=event.text,
                 data=_encoder.encode(event.data).decode(),
+                appended_at=appended_at,
             )
         )
 

@@ -32,7 +32,8 @@ class Received:
 class OpenEntry:
     """A journal entry: its body, or the reason why it can never be stored.
 
-    ``refused`` is what cannot be taken of a catalog; it is not in the body.
+    ``refused`` is what cannot be taken of a catalog; it is not in the body. ``appended_at`` is when
+    the gateway wrote it down, by its own clock; None when that is not known.
     """
 
     seq: int
@@ -40,6 +41,7 @@ class OpenEntry:
     body: Body | None
     reason: str
     refused: tuple[Refused, ...] = ()
+    appended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,13 @@ def _batch(message: Received, gateway: str, now_ms: int) -> BatchParcel:
         if header is None:
             raise
         return _unreadable(message, gateway, header, str(error))
-    entries = tuple(open_entry(other.seq, bytes(other.body), now_ms) for other in batch.others)
+    entries = tuple(
+        open_entry(other.seq, bytes(other.body), now_ms, other.at) for other in batch.others
+    )
     return BatchParcel(message, gateway, batch, entries)
 
 
-def open_entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
+def open_entry(seq: int, raw: bytes, now_ms: int, appended_at: int | None = None) -> OpenEntry:
     """The entry whose body is ``raw``. Raises nothing."""
     body, reason = None, ""
     try:
@@ -151,8 +155,8 @@ def open_entry(seq: int, raw: bytes, now_ms: int) -> OpenEntry:
         reason = str(error)
     if (isinstance(body, Catalog) or reason) and (opened := open_catalog(raw)):
         catalog, refused = opened
-        return OpenEntry(seq, raw, catalog, "", refused)
-    return OpenEntry(seq, raw, None if reason else body, reason)
+        return OpenEntry(seq, raw, catalog, "", refused, appended_at)
+    return OpenEntry(seq, raw, None if reason else body, reason, appended_at=appended_at)
 
 
 def catalog_numbers(catalog: Catalog) -> set[int]:

@@ -8,12 +8,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
-import msgspec
-
 from cloud.domain.gaps import Gap
 from cloud.services.commands import Publication
 from cloud.services.gateways import SEEN_WITHIN_MS
-from cloud.storage.events import EventRow
+from cloud.services.own_events import tell
 from cloud.storage.gaps import GapRow
 from cloud.storage.gateways import GatewayRow
 from cloud.storage.ledger import StreamRow
@@ -22,6 +20,7 @@ from common import topics
 from common.clock import to_datetime
 from common.messages.downlink import Resume
 from common.messages.envelope import encode
+from common.messages.uplink import Event
 
 OPENED, CLOSED = "journal_gap", "journal_gap_closed"
 
@@ -121,17 +120,6 @@ class _Watch:
         self._tell(row, CLOSED, text, {"first": seen.first, "last": seen.last})
 
     def _tell(self, row: StreamRow, code: str, text: str, data: dict[str, int]) -> None:
-        """An event of the cloud's own. Its number is below 0: the stream's own are from 1."""
-        event = EventRow(
-            stream_id=row.id,
-            seq=self._uow.events.own_number(row.id),
-            gateway_id=row.gateway_id,
-            device="",
-            at=self._now_ms,
-            received_at=self._now_ms,
-            code=code,
-            severity="alarm" if code == OPENED else "info",
-            text=text[:2000],
-            data=msgspec.json.encode({"stream": row.stream, **data}).decode(),
-        )
-        self._uow.events.add([event])
+        severity = "alarm" if code == OPENED else "info"
+        event = Event(self._now_ms, code, severity, text, data={"stream": row.stream, **data})
+        tell(self._uow, row.gateway_id, row.id, event)

@@ -231,11 +231,24 @@ class EventView:
     gateway: str
     device: str
     at: datetime
+    appended_at: datetime | None
+    received_at: datetime
     code: str
     severity: str
     text: str
     acknowledged_at: datetime | None
     acknowledged_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSpanView:
+    """Entries first..last were dated by one clock: a boot's, ``ahead_ms`` of its monotonic one."""
+
+    first: int
+    last: int
+    boot: int
+    ahead_ms: int
+    quality: str
 
 
 @dataclass(frozen=True, slots=True)

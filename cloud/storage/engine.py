@@ -13,6 +13,10 @@ from common.errors import ConfigError, InMetterError, Permanent, Retryable
 
 DIALECTS = {"mysql", "mariadb", "sqlite"}
 IDLE_S = 2.0
+REFUSALS = {1044, 1045, 1049, 1698}
+"""MariaDB's ways to say that user, password or database are not what they should be."""
+
+SQLITE_REFUSALS = {"SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_READONLY"}
 READ_ONLY = "inmetter_read_only"
 """Execution option of a connection: its transaction will not write."""
 
@@ -110,3 +114,14 @@ def translate(error: DBAPIError | PoolTimeout) -> InMetterError:
         return Unstorable(f"database: {str(error.orig)[:500]}")
     text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     return StorageAway(f"database: {text[:500]}")
+
+
+def not_opened(error: DBAPIError, url: str) -> InMetterError:
+    """As ``translate``, where the database at ``url`` is opened: with where it is, without the
+    password. ConfigError when waiting for it would be in vain."""
+    where, reason = make_url(url).render_as_string(hide_password=True), error.orig
+    number = reason.args[0] if reason and reason.args else None
+    if number in REFUSALS or getattr(reason, "sqlite_errorname", "") in SQLITE_REFUSALS:
+        return ConfigError(f"database {where}: {str(reason)[:500]}")
+    found = translate(error)
+    return StorageAway(f"{where}: {found}") if isinstance(found, StorageAway) else found

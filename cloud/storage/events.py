@@ -11,7 +11,9 @@ from cloud.storage.upsert import insert_missing
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """``data`` is a JSON object; ``device`` is empty for the gateway itself."""
+    """``data`` is a JSON object; ``device`` is empty for the gateway itself.
+
+    ``at`` is when it happened, ``appended_at`` when the gateway wrote it down, by its own clock."""
 
     stream_id: int
     seq: int
@@ -23,6 +25,7 @@ class EventRow:
     severity: str
     text: str
     data: str = "{}"
+    appended_at: int | None = None
 
 
 class Events:

@@ -16,9 +16,10 @@ class StreamRow:
     """``first_kept`` is what the last hello said, 0 before any; ``committed`` is the ledger.
 
     The ledger has what is dealt with: in the database, rejected, or lost. ``lossy`` says that
-    something of the stream was lost. ``since`` is, by the first number of each range, since when
-    it is known that something is missing before it; ``tail_since`` since when a hello says that
-    there is more (up to ``next_seq`` - 1) than the ledger has.
+    something of the stream was lost, ``clock_changes`` how often its clock facts were changed.
+    ``since`` is, by the first number of each range, since when it is known that something is
+    missing before it; ``tail_since`` since when a hello says that there is more (up to
+    ``next_seq`` - 1) than the ledger has.
     """
 
     id: int
@@ -30,6 +31,7 @@ class StreamRow:
     next_seq: int = 1
     tail_since: int | None = None
     lossy: bool = False
+    clock_changes: int = 0
     since: dict[int, int] = field(default_factory=dict)
 
     def gaps(self) -> list[Gap]:
@@ -85,6 +87,7 @@ class Ledger:
                 stream.c.next_seq,
                 stream.c.tail_since,
                 stream.c.lossy,
+                stream.c.clock_changes,
                 ledger.c.first,
                 ledger.c.last,
                 ledger.c.since,

@@ -40,6 +40,8 @@ class EventRow:
     gateway: str
     device: str
     at: int
+    appended_at: int | None
+    received_at: int
     code: str
     severity: str
     text: str
@@ -135,6 +137,8 @@ class Overview:
                 gateway.c.key,
                 event.c.device,
                 event.c.at,
+                event.c.appended_at,
+                event.c.received_at,
                 event.c.code,
                 event.c.severity,
                 event.c.text,

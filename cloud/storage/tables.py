@@ -111,6 +111,7 @@ stream = _table(
     Column("tail_since", Millis),  # since when a hello says that there is more than the ledger has
     Column("closed_at", Millis),  # since when it is known that nothing is appended any more
     Column("lossy", Boolean, nullable=False, default=False),  # whether there is a loss of it
+    Column("clock_changes", BigInt, nullable=False, default=0),  # how often clock_span has changed
     UniqueConstraint("gateway_id", "stream"),
 )
 
@@ -131,6 +132,15 @@ loss = _table(
     Column("start_at", Millis, nullable=False),  # measured between these two times, as far as
     Column("end_at", Millis, nullable=False),  # can be told from what is beside it
     Column("received_at", Millis, nullable=False),
+)
+
+clock_span = _table(
+    "clock_span",  # by which clock the entries from first on, until the next row, were dated
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("first", BigInt, primary_key=True, autoincrement=False),
+    Column("boot", BigInt),  # null: it is not known by which
+    Column("ahead_ms", BigInt),  # how far the wall clock was ahead of that boot's monotonic clock
+    Column("quality", SmallInteger),  # common.messages.batch.ClockQuality
 )
 
 gap = _table(
@@ -225,7 +235,8 @@ event = _table(
     Column("seq", BigInt, primary_key=True, autoincrement=False),
     Column("gateway_id", Id, nullable=False),
     Column("device", Key(), nullable=False, default=""),
-    Column("at", Millis, nullable=False),
+    Column("at", Millis, nullable=False),  # when it happened, by the device or the gateway
+    Column("appended_at", Millis),  # by the gateway; null: of the cloud's own, or salvaged
     Column("received_at", Millis, nullable=False),
     Column("code", Key(), nullable=False),
     Column("severity", Key(16), nullable=False),

@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from cloud.storage.accounts import Accounts
 from cloud.storage.books import Books
+from cloud.storage.clocks import Clocks
 from cloud.storage.commands import Commands
 from cloud.storage.configurations import Configurations
 from cloud.storage.coverage import Coverage
@@ -40,6 +41,7 @@ class UnitOfWork:
         self.generation = generation
         self.accounts = Accounts(connection)
         self.books = Books(connection)
+        self.clocks = Clocks(connection)
         self.commands = Commands(connection)
         self.configurations = Configurations(connection)
         self.coverage = Coverage(connection)

@@ -52,6 +52,8 @@ FIRST_VERSION = (
     "INSERT INTO register (id, device_id, `key`, kind, decimals, medium, name, interval_s,"
     " writable, active) VALUES (1, 1, 'a', 'power', 1, 2, 'A', 60, 0, 1),"
     " (2, 1, 'b', 'power', 1, 2, 'B', 60, 0, 1)",
+    "INSERT INTO event (stream_id, seq, gateway_id, device, at, received_at, code, severity, text,"
+    " data) VALUES (1, 2, 1, 'meter', 700, 800, 'x', 'info', '', '{}')",
     "INSERT INTO reading (register_id, at, value, quality) VALUES (1, 700, 1, 0), (1, 900, 2, 0)",
 )
 
@@ -74,9 +76,13 @@ def test_the_ledger_of_the_first_version_goes_on(empty_url: str) -> None:
     with store.read() as uow:
         [row] = uow.ledger.streams_of(1)
         added = uow.coverage.added_at([1, 2])
+        [event] = uow.overview.events(5)
+        clocks = uow.clocks.newest(1, 5)
     store.close()
     assert [(gap.first, gap.last) for gap in row.gaps()] == [(5, 7), (10, 19)]
     [(migrated_at, tail_since)] = {(gap.since, row.tail_since) for gap in row.gaps()}
     assert migrated_at == tail_since == added[2]
     assert added == {1: 700, 2: migrated_at}
+    assert (event.at, event.appended_at, event.received_at) == (700, None, 800)
+    assert (clocks, row.clock_changes) == ([], 0)
     assert (row.lossy, row.next_seq, list(row.committed)) == (False, 20, [(1, 4), (8, 9)])

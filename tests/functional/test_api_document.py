@@ -26,6 +26,8 @@ ROUTES = {
     "GET /api/v1/gateways/{gateway_id}/configuration/versions/{version}",
     "GET /api/v1/gateways/{gateway_id}/ledger",
     "GET /api/v1/gateways/{gateway_id}/rejections",
+    "GET /api/v1/gateways/{gateway_id}/streams/{stream}/clocks",
+    "GET /api/v1/gateways/{gateway_id}/streams/{stream}/entries/{seq}/clock",
     "GET /api/v1/gateways/{gateway_id}/completeness",
     "GET /api/v1/meters",
     "GET /api/v1/meters/{meter_id}",

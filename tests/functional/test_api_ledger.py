@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
 from cloud.api.app import create_api
 from cloud.services import accounts
+from cloud.services.ingest import ingest
 from cloud.services.store import Store
 from cloud.services.views import Role
 from common.clock import ManualClock, to_ms
-from common.messages.envelope import deflate
+from common.messages.batch import Entry, pack
+from common.messages.envelope import deflate, encode
 from tests.harness.masterdata import STREAM, MasterData
+from tests.harness.says import Gateway, catalog, power
 
 NOW = to_ms(datetime(2026, 6, 2, 12, tzinfo=UTC))
 MINUTE = 60_000
@@ -65,6 +69,24 @@ def test_a_ledger_tells_what_came_what_is_missing_and_what_is_lost(
         "rejected": 1,
     }
     assert (oldest["stream"], oldest["current"], oldest["missing"]) == ("a" * 32, False, [])
+
+
+def test_an_entry_is_asked_by_which_clock_it_was_dated(client: TestClient, store: Store) -> None:
+    entries = [
+        Entry(seq, msgspec.Raw(encode(body)), NOW, 7, 60_000, 2)
+        for seq, body in enumerate((catalog(), power(NOW, 5)), 1)
+    ]
+    says = Gateway(stream=STREAM)
+    ingest(store, [says.hello(), says.received("journal", pack(STREAM, entries))], NOW)
+    [gateway] = client.get("/api/v1/gateways").json()
+    url = f"/api/v1/gateways/{gateway['id']}/streams/{STREAM}"
+    span = {"first": 1, "last": 2, "boot": 7, "ahead_ms": NOW - 60_000, "quality": "cloud"}
+    assert client.get(f"{url}/clocks").json() == [span]
+    assert client.get(f"{url}/entries/2/clock").json() == span
+    assert client.get(f"{url}/entries/3/clock").status_code == 404
+    assert client.get(f"{url[:-1]}x/clocks").status_code == 422
+    del client.headers["Authorization"]
+    assert client.get(f"{url}/clocks").status_code == 401
 
 
 def test_rejected_entries_are_shown_with_reason_and_body(

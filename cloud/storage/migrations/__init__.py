@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from cloud.storage.engine import open_engine, translate
+from cloud.storage.engine import not_opened, open_engine
 
 LONGEST_STEP_S = 86_400
 
@@ -22,7 +22,8 @@ def _config() -> Config:
 def migrate(url: str) -> None:
     """Bring the database at ``url`` to the newest structure. Does nothing when it is there.
 
-    Raises StorageAway when the database cannot be reached, Unstorable when it refuses a step.
+    Raises StorageAway when the database cannot be reached, ConfigError when it does not let us in,
+    Unstorable when it refuses a step.
     """
     engine = open_engine(url, timeout_s=LONGEST_STEP_S)
     config = _config()
@@ -31,7 +32,7 @@ def migrate(url: str) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        raise translate(error) from error
+        raise not_opened(error, url) from error
     finally:
         engine.dispose()
 
@@ -43,7 +44,7 @@ def is_current(url: str) -> bool:
         with engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
     except DBAPIError as error:
-        raise translate(error) from error
+        raise not_opened(error, url) from error
     finally:
         engine.dispose()
     return found == ScriptDirectory.from_config(_config()).get_current_head()
