@@ -166,6 +166,13 @@ class ClockFixes:
         return Fix(ends_ms - undated.mono - 1, ClockQuality.UNKNOWN, undated.mono)
 
 
+def fixes_by_boot(connection: sqlite3.Connection) -> dict[int, Fix]:
+    """The fix of each start of the agent that has one."""
+    fixes = _load_fixes(connection)
+    rows = connection.execute("SELECT boot, kernel FROM boot")
+    return {boot: fixes[kernel] for boot, kernel in rows if kernel in fixes}
+
+
 def _load_fixes(connection: sqlite3.Connection) -> dict[str, Fix]:
     rows = connection.execute("SELECT kernel, offset, quality, mono FROM clock_fix")
     return {kernel: Fix(offset, ClockQuality(code), mono) for kernel, offset, code, mono in rows}

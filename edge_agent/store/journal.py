@@ -15,14 +15,17 @@ not happen:
    catalog that the cloud lacks, nor what became of a command.
 7. Whatever a ``resume`` does not name is queued again if it is kept or lost; if it is gone, it is
    lost from then on, so that the cloud is told of it.
-8. A number that was never given cannot be settled; if the cloud says that it has such a number,
-   the file is an old copy, and the journal takes a new identity and queues all that it keeps.
+8. A number that was never given cannot be settled. If the cloud has one that was never sent from
+   here, the file is an old copy, and is renewed as on another computer: a new stream, in which
+   nothing is said again that the cloud has. What was given after the last boot that heard the
+   cloud is the file's own and queued, whatever the cloud has under its numbers.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 from common.clock import Clock
@@ -31,16 +34,18 @@ from common.logs import events
 from common.messages.batch import ClockQuality, Entry
 from common.messages.uplink import Body, Catalog
 from common.ranges import RangeSet
+from edge_agent.store import renewal
 from edge_agent.store.chunk import Chunk, read_chunk
 from edge_agent.store.database import Damaged, Database, StorageError
 from edge_agent.store.figures import Figures, figures, oldest_at
-from edge_agent.store.shedding import Step
+from edge_agent.store.shedding import EVER, Step, settled_before
 from edge_agent.store.tables import (
+    LAST,
     add_range,
     count_lost,
     get,
     load_ranges,
-    lose,
+    lose_gone,
     next_number,
     put,
     store_ranges,
@@ -96,6 +101,9 @@ class Journal:
         self.lost = 0
         self.overflowing = False
         self._first_entry = 1
+        self._own_from = 1
+        self._heard = False
+        self._renewing = False
         self.on_appended: Callable[[list[Entry], bool], None] | None = None
         self.on_lost: Callable[[], None] | None = None
         self.quality: Callable[[], ClockQuality] = lambda: ClockQuality.FREE
@@ -220,9 +228,10 @@ class Journal:
         """Exactly these ranges are settled, and all else that is kept or lost is queued again.
         What is gone is lost from now on.
 
-        False when it is about another stream, or when this journal had to take a new identity
+        False when it is about another stream, or when this journal had to be renewed
         (invariant 8): say hello again then.
         """
+        await self._end_renewal()
         ranges = RangeSet(committed)
         at = self._clock.now_ms()
         reason = f"deleted after it was committed (kept {self.keeping.days} days)"
@@ -232,46 +241,59 @@ class Journal:
             nonlocal lost
             if stream != self.stream:
                 return None
-            overtaken = ranges.last() >= self.next_seq
-            settled = RangeSet() if overtaken else ranges
-            store_ranges(connection, "settled", settled)
-            gone = load_ranges(connection, "gone")
-            for one, other in list(gone):
-                for first, last in settled.missing(one, other):
-                    gone.remove(first, last)
-                    lose(connection, first, last, reason, at)
-                    lost += last - first + 1
-            store_ranges(connection, "gone", gone)
+            overtaken = ranges.last() >= (self.next_seq if self._heard else self._own_from)
             if overtaken:
-                put(connection, "stream", new_stream_id())
-            return get(connection, "stream")
+                ranges.remove(self._own_from, LAST)
+            store_ranges(connection, "settled", ranges)
+            lost = lose_gone(connection, ranges, reason, at)
+            put(connection, "own_from", None)
+            return renewal.begin(connection, ranges) if overtaken else stream
 
         def then(now: str | None) -> None:
             if now is None:
                 return
             self.lost += lost
-            self._settled = ranges.copy() if now == stream else RangeSet()
+            self._heard = True
+            self._settled = ranges
             if now != stream:
                 events.warning("journal: the cloud has more than this file: new stream %s", now)
-                self.stream = now
+                self.stream, self._renewing = now, True
 
-        return await self._database.write(run, then) == stream
+        now = await self._database.write(run, then)
+        await self._end_renewal()
+        return now == stream
 
     async def renew(self, machine: str) -> None:
-        """Go on as a new stream on ``machine``, with all that is kept or lost queued again."""
+        """Go on as a new stream on ``machine``, without what is settled."""
+        known = self._settled.copy()
 
         def run(connection: sqlite3.Connection) -> str:
-            stream = new_stream_id()
-            put(connection, "stream", stream)
             put(connection, "machine", machine)
-            store_ranges(connection, "settled", ())
-            return stream
+            return renewal.begin(connection, known)
 
         def then(stream: str) -> None:
-            self.stream = stream
-            self._settled = RangeSet()
+            self.stream, self._renewing = stream, True
+            self._settled = known
 
         await self._database.write(run, then)
+        await self._end_renewal()
+
+    async def _end_renewal(self) -> None:
+        """Have done with one that is under way, here or since before a crash."""
+        if not self._renewing:
+            return
+        position: int | None = 1
+        while position is not None:
+            way = partial(settled_before, position=position, before_ms=EVER)
+            step = await self.shed(way)
+            position = step.next if step else None
+        at = self._clock.now_ms()
+
+        def then(lost: int) -> None:
+            self.lost += lost
+            self._settled, self._renewing = RangeSet(), False
+
+        await self._database.write(lambda one: renewal.end(one, at), then)
 
     # What is there
 
@@ -356,12 +378,14 @@ class Journal:
             stream = new_stream_id()
             put(connection, "stream", stream)
         self.stream = stream
+        self._renewing = renewal.is_under_way(connection)
         self.boot = int(get(connection, "boot") or 0) + 1
         self._settled = load_ranges(connection, "settled")
         self._catalogs = [seq for (seq,) in connection.execute("SELECT seq FROM catalog")]
         (self._rejected,) = connection.execute("SELECT count(*) FROM rejected").fetchone()
         self.overflowing = get(connection, "overflow") is not None
         self.next_seq = next_number(connection)
+        self._own_from = int(get(connection, "own_from") or self.next_seq)
         self.lost = count_lost(connection)
         self.entries = self.next_seq - 1 - self.lost - load_ranges(connection, "gone").count()
         (first,) = connection.execute("SELECT min(seq) FROM entry").fetchone()
@@ -369,3 +393,4 @@ class Journal:
 
     def _count_boot(self, connection: sqlite3.Connection) -> None:
         put(connection, "boot", str(self.boot))
+        put(connection, "own_from", str(self._own_from))

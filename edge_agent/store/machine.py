@@ -4,8 +4,6 @@ stream: two that go on with the same numbers would each lose what the cloud has 
 
 from common.messages.uplink import Event
 from edge_agent.store.journal import Journal
-from edge_agent.store.retention import Retention
-from edge_agent.store.shedding import EVER
 from edge_agent.store.tables import get, put
 
 
@@ -23,7 +21,6 @@ async def settle_in(journal: Journal, machine: str, now_ms: int) -> Event | None
     if not before:
         await journal.write(lambda t: put(t.connection, "machine", machine))
         return None
-    await Retention(journal).prune(EVER)
     old = journal.stream
     await journal.renew(machine)
     text = f"the data came from computer {before} to {machine}: stream {old} ends here"

@@ -2,7 +2,8 @@
 
 Where SQLite cannot read on, it is asked for one number after the other until it can again: a page
 that is damaged costs the entries on it, and no others. Entries that were settled there are left
-out, as far as the file still knows it; what the cloud has all the same, it takes once.
+out, as far as the file still knows it; what the cloud has all the same, it takes once. What was
+appended before the time was known is dated by the file's own fixes, as it was to be sent.
 """
 
 import asyncio
@@ -16,12 +17,15 @@ from pathlib import Path
 import msgspec
 
 from common.errors import Permanent, Undecodable
+from common.messages.batch import Entry
 from common.messages.uplink import Salvaged, decode_body
 from common.ranges import RangeSet
+from edge_agent.store.clock_fixes import fixes_by_boot
 from edge_agent.store.database import read_only
 from edge_agent.store.journal import Journal
+from edge_agent.store.rebase import Fix, rebase
 from edge_agent.store.tables import LAST, get, load_ranges
-from edge_agent.store.tail import Transaction
+from edge_agent.store.tail import Row, Transaction
 
 PATIENCE = 10_000
 """So many numbers that cannot be read are tried one by one."""
@@ -29,7 +33,7 @@ PATIENCE = 10_000
 AT_ONCE = 500
 """Entries that are read, and queued, at a time."""
 
-FROM = "SELECT seq, body FROM entry WHERE seq BETWEEN ? AND ?"
+FROM = "SELECT seq, at, boot, mono, clock, body FROM entry WHERE seq BETWEEN ? AND ?"
 
 SALVAGED = b'{"k":"salvaged",'
 
@@ -64,22 +68,23 @@ class Wreck:
             raise NothingToSalvage(f"{path}: holds no journal")
         self.stream = stream
 
-    def entries(self) -> Iterator[list[tuple[int, bytes]]]:
-        """Number and body of all entries that can be read and were not settled, in order."""
+    def entries(self) -> Iterator[list[Entry]]:
+        """All entries that can be read and were not settled, in order, as they were to be sent."""
         with closing(read_only(self.path)) as connection:
             try:
                 settled = load_ranges(connection, "settled")
             except sqlite3.Error:
                 settled = RangeSet()
+            fixes = _fixes(connection)
             for first, last in settled.missing(1, LAST):
-                yield from self._range(connection, first, last)
+                for rows in self._range(connection, first, last):
+                    entries = [Entry(seq, msgspec.Raw(body), *stamp) for seq, *stamp, body in rows]
+                    yield [rebase(entry, fixes.get(entry.boot)) for entry in entries]
 
-    def _range(
-        self, connection: sqlite3.Connection, first: int, last: int
-    ) -> Iterator[list[tuple[int, bytes]]]:
+    def _range(self, connection: sqlite3.Connection, first: int, last: int) -> Iterator[list[Row]]:
         """first..last, as far as it can be read."""
         while first <= last:
-            found: list[tuple[int, bytes]] = []
+            found: list[Row] = []
             whole = True
             try:
                 for row in connection.execute(f"{FROM} ORDER BY seq", (first, last)):
@@ -108,6 +113,14 @@ class Wreck:
                     return
                 yield [row]
                 first = row[0] + 1
+
+
+def _fixes(connection: sqlite3.Connection) -> dict[int, Fix]:
+    """Without those that cannot be read, entries go as they are."""
+    try:
+        return fixes_by_boot(connection)
+    except (sqlite3.Error, ValueError):
+        return {}
 
 
 def _next_readable(connection: sqlite3.Connection, first: int, last: int) -> int:
@@ -148,18 +161,18 @@ async def salvage(journal: Journal, path: Path) -> Haul:
     return haul
 
 
-def _queue(transaction: Transaction, stream: str, entries: list[tuple[int, bytes]]) -> int:
+def _queue(transaction: Transaction, stream: str, entries: list[Entry]) -> int:
     """Append those that were not salvaged before; returns how many."""
     connection = transaction.connection
     known = RangeSet(
         connection.execute("SELECT first, last FROM salvaged WHERE stream = ?", (stream,))
     )
-    new = [(seq, body) for seq, body in entries if seq not in known and _is_whole(body)]
-    bodies = [_as_salvaged(transaction.at, stream, seq, body) for seq, body in new]
+    new = [one for one in entries if one.seq not in known and _is_whole(one.body)]
+    bodies = [_as_salvaged(transaction.at, stream, one.seq, bytes(one.body)) for one in new]
     if bodies:
         transaction.append(*bodies)
-    for seq, _ in new:
-        known.add(seq, seq)
+    for one in new:
+        known.add(one.seq, one.seq)
     connection.execute("DELETE FROM salvaged WHERE stream = ?", (stream,))
     connection.executemany(
         "INSERT INTO salvaged (stream, first, last) VALUES (?, ?, ?)",
@@ -168,7 +181,7 @@ def _queue(transaction: Transaction, stream: str, entries: list[tuple[int, bytes
     return len(new)
 
 
-def _is_whole(body: bytes) -> bool:
+def _is_whole(body: msgspec.Raw) -> bool:
     try:
         decode_body(body)
     except Undecodable:

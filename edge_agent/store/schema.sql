@@ -1,8 +1,9 @@
 -- The gateway's one file. All times are epoch milliseconds, UTC.
 
 CREATE TABLE meta (                      -- 'stream': the journal's identity; 'boot': starts so far;
-    key   TEXT PRIMARY KEY,              -- 'overflow': lost since the quota was reached
-    value TEXT NOT NULL
+    key   TEXT PRIMARY KEY,              -- 'overflow': lost since the quota was reached; 'machine':
+    value TEXT NOT NULL                  -- whose it is; 'former': the stream before, in a renewal;
+                                         -- 'own_from': the first number since the cloud was heard
 ) STRICT, WITHOUT ROWID;
 
 -- Every number that was ever given is in exactly one of entry, lost and gone; the next one is the

@@ -83,6 +83,17 @@ def lose(connection: sqlite3.Connection, first: int, last: int, reason: str, at:
     )
 
 
+def lose_gone(connection: sqlite3.Connection, settled: RangeSet, reason: str, at: int) -> int:
+    """What is gone, and not ``settled``, is lost; returns how many numbers."""
+    gone = load_ranges(connection, "gone")
+    lost = [part for pair in gone for part in settled.missing(*pair)]
+    for first, last in lost:
+        gone.remove(first, last)
+        lose(connection, first, last, reason, at)
+    store_ranges(connection, "gone", gone)
+    return sum(last - first + 1 for first, last in lost)
+
+
 def lost_within(
     connection: sqlite3.Connection, first: int, last: int, count: int = -1
 ) -> list[tuple[int, int, str, int]]:

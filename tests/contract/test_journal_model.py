@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 class JournalMachine(RuleBasedStateMachine):
     """``said``: every body ever appended, by number; ``settled``: what the cloud has.
 
+    ``own_from``: the first number since the cloud was last heard, before this boot or in it.
+
     What is lost or gone is the journal's choice, within the invariants: what the cloud has is never
     lost, what it lacks is never gone, and neither comes back.
     """
@@ -45,6 +47,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.kept: set[int] = set()
         self.lost: dict[int, str] = {}
         self.boots = 0
+        self._unheard_from: int | None = None
         self._open()
         self.stream = self._journal.stream
 
@@ -57,6 +60,8 @@ class JournalMachine(RuleBasedStateMachine):
             entry.seq for entry in new
         )
         self.boots += 1
+        self._unheard_from = self.own_from = self._unheard_from or len(self.said) + 1
+        self.heard = False
 
     @rule(count=st.integers(1, 6), catalog=st.booleans())
     def append(self, count: int, catalog: bool) -> None:
@@ -96,18 +101,30 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(ranges=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 15)), max_size=4))
     def resume(self, ranges: list[tuple[int, int]]) -> None:
         committed = [(first, first + more) for first, more in ranges]
-        overtaken = any(last > len(self.said) for _, last in committed)
+        named = _numbers(committed)
+        unsent = len(self.said) + 1 if self.heard else self.own_from
+        overtaken = max(named, default=0) >= unsent
         assert self._run(lambda: self._journal.resume(self.stream, committed)) is not overtaken
-        self.settled = set()
-        if overtaken:
-            assert self._journal.stream != self.stream
-            self.stream = self._journal.stream
-        else:
-            for first, last in committed:
-                self.settled |= set(range(first, last + 1))
         gone = set(self.said) - self.kept - set(self.lost)
+        known = {seq for seq in named if seq < self.own_from} if overtaken else named
         reason = "deleted after it was committed (kept 30 days)"
-        self.lost |= dict.fromkeys(gone - self.settled, reason)
+        self.lost |= dict.fromkeys(gone - known, reason)
+        if overtaken:
+            self._renew(known)
+        self.settled = set() if overtaken else named
+        self._unheard_from, self.heard = None, True
+
+    def _renew(self, known: set[int]) -> None:
+        assert self._journal.stream != self.stream
+        reason, self.stream = f"said in stream {self.stream}", self._journal.stream
+        kept, lost = self.kept, self.lost
+        gone = set(self.said) - kept - set(lost)
+        catalogs = {seq for seq in kept if self.said[seq][1] == "catalog"}
+        deleted = (known & kept) - catalogs
+        assert self._take_stock() == deleted
+        assert set(self.lost) == set(lost) | gone | deleted
+        for seq, why in self.lost.items():
+            assert why == lost.get(seq, reason) or (why == reason and seq in known)
 
     @rule(age=st.integers(0, 3))
     def prune(self, age: int) -> None:

@@ -166,6 +166,7 @@ async def test_one_overflow_is_told_once_even_over_a_restart(tmp_path: Path) -> 
 async def test_a_restored_cloud_is_not_left_to_wait_for_what_was_deleted(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
     async with opened(tmp_path, clock, Keeping(days=7)) as journal:
+        await journal.resume(journal.stream, [])
         await journal.append(*[event()] * 10)
         await journal.settle(journal.stream, 1, 10)
         clock.advance(8 * 86_400)

@@ -1,6 +1,7 @@
 """The uplink against a tiny cloud over a real broker: what is said arrives, whatever happens."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from common.clock import SystemClock
 from common.messages.downlink import Ack, Resume
 from common.messages.envelope import MAX_BYTES
-from common.messages.uplink import Catalog, Event
+from common.messages.uplink import Catalog, Event, decode_body
 from common.mqtt import MqttSettings
 from common.ranges import RangeSet
 from edge_agent.app import App, build
@@ -207,6 +208,31 @@ async def test_a_cloud_that_has_more_than_the_file_makes_it_a_new_stream(
         await cloud.until(lambda: cloud.hellos[-1].stream != old)
         await settled(app, cloud)
         assert len(cloud.stored[cloud.stream]) == app.journal.next_seq - 1
+
+
+async def test_when_an_old_copy_of_the_file_is_put_back_no_event_is_lost_or_told_twice(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    await backlog(tmp_path, 20)
+    file, copy = tmp_path / "data" / "edge.db", tmp_path / "copy.db"
+    async with tiny_cloud(mosquitto.port, "put-back") as cloud:
+        for said in ("before", "later"):
+            async with agent(tmp_path, "put-back", mosquitto.port, PATIENT) as app:
+                await app.journal.append(event(said))
+                await settled(app, cloud)
+            if not copy.exists():
+                shutil.copy(file, copy)
+        shutil.copy(copy, file)
+        old = cloud.stream
+        async with agent(tmp_path, "put-back", mosquitto.port, PATIENT) as app:
+            await app.journal.append(*[event(f"own {number}") for number in range(20)])
+            await cloud.until(lambda: cloud.stream != old)
+            while app.journal.queued():
+                await app.journal.oldest_at()
+    bodies = [decode_body(raw) for stored in cloud.stored.values() for raw in stored.values()]
+    told = [body.text for body in bodies if isinstance(body, Event) and body.code == "test"]
+    own = [f"{life} {number}" for life in ("old", "own") for number in range(20)]
+    assert sorted(told) == sorted(["before", "later", *own])
 
 
 async def test_an_entry_that_the_cloud_rejects_does_not_stop_the_others(
