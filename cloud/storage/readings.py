@@ -1,6 +1,7 @@
 """Readings and the latest of each register. The hot path: literal integers, few statements."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from operator import itemgetter
 
 from sqlalchemy import Connection
@@ -49,17 +50,18 @@ class Readings:
 
         What is more than AHEAD_MS ahead of ``received_at`` is stored, but never the latest.
         """
-        ordered = sorted(rows, key=itemgetter(0, 1))
+        # Of one instant the first stays, here as in the table: sorting and max keep the order.
+        ordered = sorted(rows, key=itemgetter(0))
         for start in range(0, len(ordered), CHUNK):
             text = literal_rows(ordered[start : start + CHUNK])
             self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
-        # Of one instant the first stays, here as above.
         bound = received_at + AHEAD_MS
-        newest: dict[int, ReadingRow] = {}
-        for row in reversed(ordered):
-            if row[1] <= bound and (row[0] not in newest or row[1] == newest[row[0]][1]):
-                newest[row[0]] = row
-        latest = [(*row, received_at) for row in newest.values()]
+        if max(map(itemgetter(1), ordered)) > bound:
+            ordered = [row for row in ordered if row[1] <= bound]
+        latest = [
+            (*max(of_register, key=itemgetter(1)), received_at)
+            for _, of_register in groupby(ordered, itemgetter(0))
+        ]
         for start in range(0, len(latest), CHUNK):
             text = literal_rows(latest[start : start + CHUNK])
             self._connection.exec_driver_sql(_LATEST + text + _ON_NEWER[self._sqlite])
