@@ -41,7 +41,6 @@ class IngestWorker:
         self._clock = clock
         self._on_work = on_work
         self._held = Held()
-        self._ready: asyncio.Queue[list[Parcel]] = asyncio.Queue(1)
         self.session = MqttSession(
             mqtt,
             f"inmetter-ingest-{secrets.token_hex(6)}",
@@ -65,21 +64,22 @@ class IngestWorker:
         await self._held.put(Received(topic, payload, self._clock.now_ms()))
 
     async def _take_apart(self) -> None:
-        """The next group, while the database is busy with the one before."""
+        """What is next, while the database is busy with what was before."""
         while True:
-            group, now_ms = await self._held.take(), self._clock.now_ms()
+            lane, group = await self._held.take_whole()
+            now_ms = self._clock.now_ms()
             size = sum(len(message.payload) for message in group)
             if size < APART_AT_ONCE_BYTES:
                 parcels = _unpack_all(group, now_ms)
             else:
                 parcels = await asyncio.to_thread(_unpack_all, group, now_ms)
-            await self._ready.put(parcels)
+            await self._held.put_apart(lane, parcels)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             publishing: asyncio.Task[None] | None = None
             while True:
-                outcome = await self._store(await self._ready.get())
+                outcome = await self._store(await self._held.take())
                 if outcome.wake:
                     self._on_work()
                 if publishing:
