@@ -6,17 +6,22 @@ from operator import itemgetter
 
 from sqlalchemy import Connection
 
+from cloud.storage.load_data import can_load, load
 from cloud.storage.upsert import is_sqlite, literal_rows
 
 CHUNK = 2000
+LOADED = 500
+"""So many rows, and more, go by LOAD DATA where the server takes that; fewer are not worth it."""
+
 AHEAD_MS = 300_000
 """A reading that is further ahead is none of now: it would be the latest until its time comes."""
 
+_COLUMNS = "register_id, at, value, quality, raw"
 _INSERT = {
-    True: "INSERT OR IGNORE INTO reading (register_id, at, value, quality, raw) VALUES ",
-    False: "INSERT IGNORE INTO reading (register_id, at, value, quality, raw) VALUES ",
+    True: f"INSERT OR IGNORE INTO reading ({_COLUMNS}) VALUES ",  # noqa: S608
+    False: f"INSERT IGNORE INTO reading ({_COLUMNS}) VALUES ",  # noqa: S608
 }
-_LATEST = "INSERT INTO latest (register_id, at, value, quality, raw, received_at) VALUES "
+_LATEST = f"INSERT INTO latest ({_COLUMNS}, received_at) VALUES "  # noqa: S608
 _ON_NEWER = {
     True: (
         " ON CONFLICT (register_id) DO UPDATE SET at = excluded.at, value = excluded.value,"
@@ -55,9 +60,12 @@ class Readings:
         """
         # By register and time; of one instant in the order in which they came: the first stays.
         ordered = sorted(sorted(rows, key=_AT), key=_REGISTER)
-        for start in range(0, len(ordered), CHUNK):
-            text = literal_rows(ordered[start : start + CHUNK])
-            self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
+        if len(ordered) >= LOADED and can_load(self._connection):
+            load(self._connection, "reading", _COLUMNS, ordered)
+        else:
+            for start in range(0, len(ordered), CHUNK):
+                text = literal_rows(ordered[start : start + CHUNK])
+                self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
         latest = [(*row, received_at) for row in newest(ordered, received_at + AHEAD_MS)]
         for start in range(0, len(latest), CHUNK):
             text = literal_rows(latest[start : start + CHUNK])

@@ -6,28 +6,39 @@ waits for the transaction that is under way, and never behind large ones.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cloud.services.parcels import Parcel, Received
 
 SMALL_BYTES = 1_024
-"""A journal message that is smaller goes by the small lane, as do hello and status."""
+"""A message that is smaller goes by the small lane."""
 
 MESSAGES = 4_000
 BYTES = 64 * 1_048_576
 """More than this is not taken from the broker until the database has caught up."""
 
 
-@dataclass(slots=True)
-class Lane:
-    """Messages in the order in which they came. The first of them are taken apart already: as many
-    as one transaction takes, ``messages`` or ``size`` bytes, and hardly more."""
+class Limit(NamedTuple):
+    """How much one transaction takes: so many messages, and hardly more than ``size`` bytes."""
 
     messages: int
     size: int
-    _whole: deque[Received] = field(default_factory=deque)
-    _apart: list[Parcel] = field(default_factory=list)
-    _apart_bytes: int = 0
+
+
+SMALL = Limit(500, BYTES)
+LARGE = Limit(500, 65_536)
+"""What a backlog fills takes so many bytes for twenty thousand readings, and the database a fifth
+of a second."""
+
+
+class Lane:
+    """Messages in the order in which they came, the first of them taken apart already."""
+
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
+        self._whole: deque[Received] = deque()
+        self._apart: list[Parcel] = []
+        self._apart_bytes = 0
 
     def __len__(self) -> int:
         return len(self._whole) + len(self._apart)
@@ -40,11 +51,8 @@ class Lane:
     @property
     def wants(self) -> bool:
         """Whether something should be taken apart."""
-        return bool(self._whole) and self._has_room
-
-    @property
-    def _has_room(self) -> bool:
-        return len(self._apart) < self.messages and self._apart_bytes < self.size
+        full = len(self._apart) >= self._limit.messages or self._apart_bytes >= self._limit.size
+        return bool(self._whole) and not full
 
     def put(self, message: Received) -> None:
         self._whole.append(message)
@@ -53,14 +61,14 @@ class Lane:
         """What is to be taken apart next; to be given back with ``put_apart``."""
         group: list[Received] = []
         size = 0
-        while self._whole and len(group) < self.messages and size < self.size:
+        while self._whole and len(group) < self._limit.messages and size < self._limit.size:
             group.append(self._whole.popleft())
             size += len(group[-1].payload)
         return group
 
     def put_apart(self, parcels: list[Parcel]) -> None:
         self._apart += parcels
-        self._apart_bytes += sum(len(parcel.source.payload) for parcel in parcels)
+        self._apart_bytes += _size(parcels)
 
     def take(self) -> list[Parcel]:
         """What one transaction is to store."""
@@ -72,8 +80,8 @@ class Held:
     """The two lanes. ``take_whole`` and ``take`` are for one task each."""
 
     def __init__(self) -> None:
-        self._small = Lane(500, BYTES)
-        self._large = Lane(500, 65_536)
+        self._small = Lane(SMALL)
+        self._large = Lane(LARGE)
         self._last: Lane | None = None
         self._bytes = 0
         self._changed = asyncio.Condition()
@@ -106,11 +114,15 @@ class Held:
         large one, so that neither stands still."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._small.is_ready or self._large.is_ready)
-            lane, other = self._small, self._large
-            if not lane.is_ready or (other.is_ready and self._last is lane):
-                lane = other
+            lane = self._small
+            if not lane.is_ready or (self._large.is_ready and self._last is lane):
+                lane = self._large
             self._last = lane
             parcels = lane.take()
-            self._bytes -= sum(len(parcel.source.payload) for parcel in parcels)
+            self._bytes -= _size(parcels)
             self._changed.notify_all()
             return parcels
+
+
+def _size(parcels: list[Parcel]) -> int:
+    return sum(len(parcel.source.payload) for parcel in parcels)
