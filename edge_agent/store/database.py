@@ -69,8 +69,8 @@ class Database:
     """An open file. ``write`` is for the event loop's thread; ``close`` waits for what is queued.
 
     Files are 0600 and their directory, if it is made here, 0700. A second process is refused.
-    ``on_damage`` is called in the event loop when the file turns out to be damaged. Nothing that
-    waits is taken away while ``gate`` is held.
+    ``on_damage`` is called in the event loop when the file turns out to be damaged. ``last`` is the
+    job that was put last, while it waits; it goes on waiting as long as ``gate`` is held.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,6 +91,7 @@ class Database:
         self.gate = threading.RLock()
         self._closed = False
         self._fresh: list[Job] = []
+        self.last: Job | None = None
         self._jobs: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
         self._thread.start()
@@ -128,19 +129,15 @@ class Database:
                 job.resolve()
                 return
             self._fresh.append(job)
+            self.last = job
             if len(self._fresh) == 1:
                 job.loop.call_soon(self._hand_over)
-
-    @property
-    def last(self) -> Job | None:
-        """The job that was put last, if it waits still, and will as long as ``gate`` is held."""
-        return self._fresh[-1] if self._fresh else None
 
     def _hand_over(self) -> None:
         """What was written in one turn of the event loop goes to the other thread together: waking
         that costs more than a write."""
         with self.gate:
-            fresh, self._fresh = self._fresh, []
+            fresh, self._fresh, self.last = self._fresh, [], None
         if fresh:
             self._jobs.put(fresh)
 
