@@ -1,7 +1,6 @@
 """The journal by itself: appends that survive a power cut, beside raw sqlite3 on the same disk."""
 
 import asyncio
-import gc
 import os
 import sqlite3
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from common.clock import ManualClock, SystemClock
+from common.garbage import collect_seldom
 from common.messages.uplink import Readings
 from edge_agent.store.database import Database, Job
 from edge_agent.store.journal import Journal
@@ -100,13 +100,10 @@ async def _saturate(path: Path, writers: int) -> tuple[float, list[int]]:
         for body in bodies:
             await journal.append(body)
 
-    # What the measuring keeps must not be searched for garbage again and again meanwhile.
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
     begun = time.perf_counter()
     await asyncio.gather(*(append() for _ in range(writers)))
     took = time.perf_counter() - begun
-    gc.unfreeze()
     await asyncio.to_thread(database.close)
     return WRITERS[writers] / took, database.groups
 
@@ -118,13 +115,11 @@ async def _call(path: Path, entries: int) -> tuple[float, list[int]]:
     database.groups.clear()
     polls = _polls()
     calls = [list(islice(polls, entries)) for _ in range(CALLS[entries])]
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
     begun = time.perf_counter()
     for bodies in calls:
         await journal.append(*bodies)
     took = time.perf_counter() - begun
-    gc.unfreeze()
     await asyncio.to_thread(database.close)
     return entries * CALLS[entries] / took, database.groups
 
@@ -157,6 +152,7 @@ async def _arrive(path: Path) -> list[float]:
     loop = asyncio.get_running_loop()
     bodies = list(islice(_polls(), A_MILLISECOND * MILLISECONDS))
     took: list[float] = []
+    collect_seldom()  # as the agent does
     began = loop.time()
     writes = []
     for tick in range(MILLISECONDS):
