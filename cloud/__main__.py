@@ -11,6 +11,7 @@ from pathlib import Path
 from common import logs
 from common.clock import SystemClock
 from common.errors import ConfigError, InMetterError
+from common.garbage import collect_seldom
 from common.settings import read_secret
 
 GOOD, FAILED, USAGE = 0, 1, 2
@@ -51,6 +52,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.command in ROLES:
         from cloud.app import run
 
+        collect_seldom()
         asyncio.run(run(config, ROLES[arguments.command]))
     elif arguments.command == "migrate":
         from cloud.storage.migrations import migrate

@@ -23,6 +23,7 @@ from edge_agent.outage import CLOUD, Outage
 from edge_agent.store.chunk import Chunk
 from edge_agent.store.database import StorageError
 from edge_agent.store.journal import Journal
+from edge_agent.store.tail import Added
 from edge_agent.window import Window
 
 RECONNECT_S = 10.0
@@ -208,10 +209,10 @@ class Uplink:
         self._live_from = self._journal.next_seq
         self._backlog_grew.set()
 
-    def _appended(self, entries: list[Entry], urgent: bool) -> None:
+    def _appended(self, added: Added, urgent: bool) -> None:
         if self._live_from is None:
             return
-        self._live.extend(entries)
+        self._live.extend(added.entries)
         if urgent:
             self._live_grew.set()
         elif self._patience is None or self._patience.done():

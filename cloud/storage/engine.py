@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, DisconnectionEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from cloud.storage import load_data
 from common.errors import ConfigError, InMetterError, Permanent, Retryable
 
 DIALECTS = {"mysql", "mariadb", "sqlite"}
@@ -53,6 +54,7 @@ def open_engine(url: str, *, pool_size: int = 8, timeout_s: int = 60) -> Engine:
             isolation_level="READ COMMITTED",
             connect_args={
                 "charset": "utf8mb4",
+                "client_flag": load_data.FLAG,
                 "connect_timeout": 5,
                 "read_timeout": timeout_s,
                 "write_timeout": timeout_s,

@@ -1,10 +1,10 @@
 """Devices and registers, and the numbers by which streams name them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, func, insert, select, update
 
 from cloud.storage.tables import device, gateway, register, stream_register
 from common.messages.uplink import CatalogDevice
@@ -71,6 +71,12 @@ _REGISTER: Select[*tuple[Any, ...]] = (
     .join_from(register, device)
     .join(gateway)
 )
+
+
+Identity = tuple[int, str, str, int]
+"""What makes a register this one, and no other: the columns _IDENTITY."""
+
+_IDENTITY = ("device_id", "key", "kind", "decimals")
 
 
 class Inventory:
@@ -151,26 +157,15 @@ class Inventory:
         the registers ``staying`` and the devices ``others``, which stay as they are. New registers
         count as added ``at`` (ms).
         """
-        known = self._devices(gateway_id)
-        device_ids: dict[str, int] = {}
-        for entry in devices:
-            values: Values = {"name": entry.name, "driver": entry.driver, "model": entry.model}
-            device_ids[entry.key] = self._put_device(
-                gateway_id, entry.key, values, known.get(entry.key), newest
-            )
-        registers = self._registers(gateway_id)
+        known = self._put_devices(gateway_id, devices, newest)
+        registers = self._put_registers(gateway_id, devices, known, at, newest)
+        device_ids = {entry.key: known[entry.key][0] for entry in devices}
         result = []
         kept = set(staying)
         for entry in devices:
             for item in entry.registers:
-                definition = item.register
-                identity = (
-                    device_ids[entry.key],
-                    definition.key,
-                    definition.kind.value,
-                    definition.decimals,
-                )
-                id_ = self._put_register(identity, definition, registers.get(identity), at, newest)
+                identity = _identity(device_ids[entry.key], item.register)
+                id_, _ = registers[identity]
                 kept.add(id_)
                 result.append(Numbered(stream_id, item.no, id_, entry.key, *identity[1:]))
         if newest:
@@ -195,7 +190,7 @@ class Inventory:
         rows = self._connection.execute(select(device).where(device.c.gateway_id == gateway_id))
         return {row["key"]: (row["id"], dict(row)) for row in rows.mappings()}
 
-    def _registers(self, gateway_id: int) -> dict[tuple[int, str, str, int], tuple[int, Values]]:
+    def _registers(self, gateway_id: int) -> dict[Identity, tuple[int, Values]]:
         rows = self._connection.execute(
             select(register).join_from(register, device).where(device.c.gateway_id == gateway_id)
         )
@@ -204,61 +199,74 @@ class Inventory:
             for row in rows.mappings()
         }
 
-    def _put_device(
+    def _put_devices(
+        self, gateway_id: int, devices: Sequence[CatalogDevice], newest: bool
+    ) -> dict[str, tuple[int, Values]]:
+        """Add what is missing, bring up to date what is there; all of the gateway's, by key."""
+        wanted: dict[str, Values] = {
+            entry.key: {
+                "name": entry.name,
+                "driver": entry.driver,
+                "model": entry.model,
+                "active": newest,
+            }
+            for entry in devices
+        }
+        known = self._devices(gateway_id)
+        new = [
+            {"gateway_id": gateway_id, "key": key, **values}
+            for key, values in wanted.items()
+            if key not in known
+        ]
+        if new:
+            self._connection.execute(insert(device), new)
+            known = self._devices(gateway_id)
+        if newest:
+            self._update(device, [(*known[key], values) for key, values in wanted.items()])
+        return known
+
+    def _put_registers(
         self,
         gateway_id: int,
-        key: str,
-        values: Values,
-        found: tuple[int, Values] | None,
-        newest: bool,
-    ) -> int:
-        values = {**values, "active": newest}
-        if found is None:
-            result = self._connection.execute(
-                insert(device).values(gateway_id=gateway_id, key=key, **values)
-            )
-            return _new_id(result.inserted_primary_key)
-        id_, row = found
-        if newest and any(row[name] != value for name, value in values.items()):
-            self._connection.execute(update(device).where(device.c.id == id_).values(**values))
-        return id_
-
-    def _put_register(
-        self,
-        identity: tuple[int, str, str, int],
-        definition: Register,
-        found: tuple[int, Values] | None,
+        devices: Sequence[CatalogDevice],
+        known_devices: dict[str, tuple[int, Values]],
         at: int,
         newest: bool,
-    ) -> int:
-        states = definition.states or (None, None)
-        values: Values = {
-            "medium": int(definition.medium),
-            "name": definition.name,
-            "interval_s": definition.interval_s,
-            "obis": definition.obis,
-            "state_0": states[0],
-            "state_1": states[1],
-            "writable": definition.writable,
-            "active": newest,
-        }
-        if found is None:
-            device_id, key, kind, decimals = identity
-            result = self._connection.execute(
-                insert(register).values(
-                    device_id=device_id,
-                    key=key,
-                    kind=kind,
-                    decimals=decimals,
-                    added_at=at,
-                    **values,
-                )
-            )
-            return _new_id(result.inserted_primary_key)
-        id_, row = found
-        if newest and any(row[name] != value for name, value in values.items()):
-            self._connection.execute(update(register).where(register.c.id == id_).values(**values))
-        return id_
+    ) -> dict[Identity, tuple[int, Values]]:
+        """As ``_put_devices``, for the registers."""
+        wanted: dict[Identity, Values] = {}
+        for entry in devices:
+            for item in entry.registers:
+                one = item.register
+                states = one.states or (None, None)
+                wanted[_identity(known_devices[entry.key][0], one)] = {
+                    "medium": int(one.medium),
+                    "name": one.name,
+                    "interval_s": one.interval_s,
+                    "obis": one.obis,
+                    "state_0": states[0],
+                    "state_1": states[1],
+                    "writable": one.writable,
+                    "active": newest,
+                }
+        known = self._registers(gateway_id)
+        new = [
+            {**dict(zip(_IDENTITY, identity, strict=True)), "added_at": at, **values}
+            for identity, values in wanted.items()
+            if identity not in known
+        ]
+        if new:
+            self._connection.execute(insert(register), new)
+            known = self._registers(gateway_id)
+        if newest:
+            self._update(register, [(*known[key], values) for key, values in wanted.items()])
+        return known
+
+    def _update(self, table: Table, rows: Iterable[tuple[int, Values, Values]]) -> None:
+        """Give each row its new values, where they differ from what it has."""
+        for id_, row, values in rows:
+            if any(row[name] != value for name, value in values.items()):
+                self._connection.execute(update(table).where(table.c.id == id_).values(**values))
 
     def _retire(self, devices: Sequence[int], registers: Sequence[int]) -> None:
         for table, ids in ((device, devices), (register, registers)):
@@ -268,6 +276,5 @@ class Inventory:
                 )
 
 
-def _new_id(key: Sequence[int] | None) -> int:
-    assert key is not None  # noqa: S101
-    return key[0]
+def _identity(device_id: int, definition: Register) -> Identity:
+    return device_id, definition.key, definition.kind.value, definition.decimals

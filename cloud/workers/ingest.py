@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Callable
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
@@ -10,20 +9,15 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from cloud.services.ingest import Ingest, Outcome, Publication, Received
 from cloud.services.parcels import Parcel, unpack
 from cloud.services.store import Store
+from cloud.workers.held import Held
 from common import topics
 from common.clock import Clock
 from common.errors import Retryable, Unreachable
 from common.logs import events
 from common.mqtt import MqttSession, MqttSettings
 
-GROUP_MESSAGES = 500
-GROUP_BYTES = 8 * 1_048_576
 APART_AT_ONCE_BYTES = 8_192
 """A group that is smaller is taken apart without the detour over a thread."""
-
-HELD_MESSAGES = 4_000
-HELD_BYTES = 64 * 1_048_576
-"""More than this is not taken from the broker until the database has caught up."""
 
 
 class IngestWorker:
@@ -46,11 +40,7 @@ class IngestWorker:
         self._ingest = Ingest(store, register_gateways=register_gateways)
         self._clock = clock
         self._on_work = on_work
-        self._held: deque[Received] = deque()
-        self._held_bytes = 0
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._ready: asyncio.Queue[list[Parcel]] = asyncio.Queue(1)
+        self._held = Held()
         self.session = MqttSession(
             mqtt,
             f"inmetter-ingest-{secrets.token_hex(6)}",
@@ -71,49 +61,30 @@ class IngestWorker:
             tasks.create_task(self._work())
 
     async def _hold(self, topic: str, payload: bytes) -> None:
-        while len(self._held) >= HELD_MESSAGES or self._held_bytes >= HELD_BYTES:
-            self._room.clear()
-            await self._room.wait()
-        self._held.append(Received(topic, payload, self._clock.now_ms()))
-        self._held_bytes += len(payload)
-        self._arrived.set()
+        await self._held.put(Received(topic, payload, self._clock.now_ms()))
 
     async def _take_apart(self) -> None:
-        """The next group, while the database is busy with the one before."""
+        """What is next, while the database is busy with what was before."""
         while True:
-            await self._arrived.wait()
-            group, now_ms = self._take_held(), self._clock.now_ms()
+            lane, group = await self._held.take_whole()
+            now_ms = self._clock.now_ms()
             size = sum(len(message.payload) for message in group)
             if size < APART_AT_ONCE_BYTES:
                 parcels = _unpack_all(group, now_ms)
             else:
                 parcels = await asyncio.to_thread(_unpack_all, group, now_ms)
-            await self._ready.put(parcels)
+            await self._held.put_apart(lane, parcels)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             publishing: asyncio.Task[None] | None = None
             while True:
-                outcome = await self._store(await self._ready.get())
+                outcome = await self._store(await self._held.take())
                 if outcome.wake:
                     self._on_work()
                 if publishing:
                     await publishing
                 publishing = tasks.create_task(self._publish(outcome.publications))
-
-    def _take_held(self) -> list[Received]:
-        """What has arrived, up to a limit; waits for no more."""
-        group: list[Received] = []
-        size = 0
-        while self._held and len(group) < GROUP_MESSAGES and size < GROUP_BYTES:
-            message = self._held.popleft()
-            size += len(message.payload)
-            group.append(message)
-        self._held_bytes -= size
-        self._room.set()
-        if not self._held:
-            self._arrived.clear()
-        return group
 
     async def _store(self, parcels: list[Parcel]) -> Outcome:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common import logs
 from common.clock import SystemClock
+from common.garbage import collect_seldom
 from edge_agent.agent import keep_running
 from edge_agent.kernel import this_kernel
 
@@ -20,6 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean stop. Raises InMetterError."""
     logs.configure(arguments.log_level)
+    collect_seldom()
     asyncio.run(_run(arguments.config))
     return 0
 

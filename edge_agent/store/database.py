@@ -38,6 +38,23 @@ class Damaged(StorageError):
     """The file is not a sound database of this program."""
 
 
+class Job(Protocol):
+    """Something to be done in the file: ``run`` in the writing thread, ``resolve`` in ``loop``.
+
+    What ``run`` raises other than its own errors is a mistake of the program; it returns False and
+    sets ``error`` when it failed. ``lazy`` and ``sure`` are as in ``Database.write``.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    lazy: bool
+    sure: bool
+    error: BaseException | None
+
+    def run(self, connection: sqlite3.Connection) -> bool: ...
+
+    def resolve(self) -> None: ...
+
+
 class Pending(Protocol):
     """What is to be written before the next commit, or before anything else is done in the file."""
 
@@ -52,7 +69,8 @@ class Database:
     """An open file. ``write`` is for the event loop's thread; ``close`` waits for what is queued.
 
     Files are 0600 and their directory, if it is made here, 0700. A second process is refused.
-    ``on_damage`` is called in the event loop when the file turns out to be damaged.
+    ``on_damage`` is called in the event loop when the file turns out to be damaged. ``last`` is the
+    job that was put last, while it waits; it goes on waiting as long as ``gate`` is held.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,10 +88,11 @@ class Database:
         except InMetterError:
             os.close(self._lock)
             raise
-        self._gate = threading.Lock()
+        self.gate = threading.RLock()
         self._closed = False
-        self._fresh: list[_Runnable] = []
-        self._jobs: SimpleQueue[list[_Runnable] | None] = SimpleQueue()
+        self._fresh: list[Job] = []
+        self.last: Job | None = None
+        self._jobs: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="database", daemon=True)
         self._thread.start()
 
@@ -98,21 +117,27 @@ class Database:
         ``sure`` is for work that writes nothing itself, but leaves it to ``pending``: whatever it
         raises, there is nothing to be undone.
         """
-        job = _Job(work, then, asyncio.get_running_loop(), lazy, sure)
-        with self._gate:
-            if self._closed:
-                job.future.set_exception(StorageError(f"{self.path}: is closed"))
-            else:
-                self._fresh.append(job)
-                if len(self._fresh) == 1:
-                    job.loop.call_soon(self._hand_over)
+        job = _Write(work, then, asyncio.get_running_loop(), lazy, sure)
+        self.put(job)
         return job.future
+
+    def put(self, job: Job) -> None:
+        """Have ``job`` done after all others."""
+        with self.gate:
+            if self._closed:
+                job.error = StorageError(f"{self.path}: is closed")
+                job.resolve()
+                return
+            self._fresh.append(job)
+            self.last = job
+            if len(self._fresh) == 1:
+                job.loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         """What was written in one turn of the event loop goes to the other thread together: waking
         that costs more than a write."""
-        with self._gate:
-            fresh, self._fresh = self._fresh, []
+        with self.gate:
+            fresh, self._fresh, self.last = self._fresh, [], None
         if fresh:
             self._jobs.put(fresh)
 
@@ -123,7 +148,7 @@ class Database:
 
     def close(self) -> None:
         """Finish what is queued, and close. Blocks; calling it twice is harmless."""
-        with self._gate:
+        with self.gate:
             closed, self._closed = self._closed, True
         if not closed:
             self._hand_over()
@@ -135,7 +160,7 @@ class Database:
     def _work(self) -> None:
         open_ = True
         while open_:
-            group: list[_Runnable] = []
+            group: list[Job] = []
             jobs = self._jobs.get()
             with contextlib.suppress(Empty):
                 while jobs is not None:
@@ -150,7 +175,7 @@ class Database:
                 with contextlib.suppress(RuntimeError):
                     group[-1].loop.call_soon_threadsafe(_resolve, deque(group), self.on_damage)
 
-    def _transact(self, group: "list[_Runnable]") -> None:
+    def _transact(self, group: "list[Job]") -> None:
         connection = self._connection
         lazy = all(job.lazy for job in group)
         try:
@@ -176,7 +201,7 @@ class Database:
             with contextlib.suppress(OSError):
                 _mark(self.path).touch()
 
-    def _run_apart(self, job: "_Runnable") -> None:
+    def _run_apart(self, job: "Job") -> None:
         """Run a job that sees all before it, and that is undone alone when it fails."""
         connection = self._connection
         if self.pending:
@@ -194,18 +219,7 @@ class Database:
             self._synchronous = how
 
 
-class _Runnable(Protocol):
-    loop: asyncio.AbstractEventLoop
-    lazy: bool
-    sure: bool
-    error: BaseException | None
-
-    def run(self, connection: sqlite3.Connection) -> bool: ...
-
-    def resolve(self) -> None: ...
-
-
-class _Job(Generic[T]):
+class _Write(Generic[T]):
     """A queued write, its outcome, and who waits for it."""
 
     def __init__(
@@ -245,7 +259,7 @@ class _Job(Generic[T]):
             self.future.set_exception(self.error)
 
 
-def _resolve(jobs: "deque[_Runnable]", on_damage: Callable[[], None] | None) -> None:
+def _resolve(jobs: "deque[Job]", on_damage: Callable[[], None] | None) -> None:
     """In order of commit; a callback that raises does not leave the others waiting."""
     try:
         while jobs:

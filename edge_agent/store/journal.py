@@ -31,10 +31,11 @@ from typing import Literal, TypeVar
 from common.clock import Clock
 from common.ids import new_stream_id
 from common.logs import events
-from common.messages.batch import ClockQuality, Entry
+from common.messages.batch import ClockQuality
 from common.messages.uplink import Body, Catalog
 from common.ranges import RangeSet
 from edge_agent.store import renewal
+from edge_agent.store.appends import Appends
 from edge_agent.store.chunk import Chunk, read_chunk
 from edge_agent.store.database import Damaged, Database, StorageError
 from edge_agent.store.figures import Figures, figures, oldest_at
@@ -76,8 +77,8 @@ class Keeping:
 class Journal:
     """One stream of entries in a ``Database``. Open it with ``Journal.open``.
 
-    ``on_appended`` is called in the event loop after each commit, with the new entries and
-    whether they are urgent; ``on_lost`` when numbers were given to readings that are not kept.
+    ``on_appended`` is called in the event loop after each commit, with what is new and
+    whether that is urgent; ``on_lost`` when numbers were given to readings that are not kept.
     ``grown`` is set when it is time for ``Retention.make_room``. ``entries`` are kept, ``lost``
     numbers are given up. ``quality`` says what the clock is worth.
     """
@@ -104,7 +105,7 @@ class Journal:
         self._own_from = 1
         self._heard = False
         self._renewing = False
-        self.on_appended: Callable[[list[Entry], bool], None] | None = None
+        self.on_appended: Callable[[Added, bool], None] | None = None
         self.on_lost: Callable[[], None] | None = None
         self.quality: Callable[[], ClockQuality] = lambda: ClockQuality.FREE
 
@@ -156,21 +157,23 @@ class Journal:
         return self._database.write(run, done)
 
     def append(self, *bodies: Body) -> "asyncio.Future[tuple[int, int]]":
-        """Append one entry for each body; returns the first and last number. As ``write``."""
-        if any(isinstance(body, Catalog) for body in bodies):
-            return self.write(lambda transaction: transaction.append(*bodies))
-        encoded, stamp = encode_bodies(bodies), self._stamp()
-        added: list[Added] = []
+        """Append one entry for each body; returns the first and last number. As ``write``.
 
-        def run(connection: sqlite3.Connection) -> tuple[int, int]:
-            one = self.tail.add(connection, stamp, encoded)
-            added.append(one)
-            return one.first, one.last
-
-        def done(_: tuple[int, int]) -> None:
-            self._added(added[0])
-
-        return self._database.write(run, done, sure=True)
+        What is appended in one turn of the event loop, with nothing else written between, has one
+        stamp.
+        """
+        for body in bodies:
+            if isinstance(body, Catalog):
+                return self.write(lambda transaction: transaction.append(*bodies))
+        encoded = encode_bodies(bodies)
+        with self._database.gate:
+            last = self._database.last
+            if isinstance(last, Appends):
+                return last.add(encoded)
+            appends = Appends(self.tail, self._stamp(), self._added)
+            future = appends.add(encoded)
+            self._database.put(appends)
+            return future
 
     def _stamp(self) -> Stamp:
         mono = round(self._clock.monotonic() * 1000)
@@ -178,15 +181,15 @@ class Journal:
 
     def _added(self, added: Added, urgent: bool = True) -> None:
         self.next_seq = added.last + 1
-        lost = added.last - added.first + 1 - len(added.entries)
-        self.entries += len(added.entries)
+        lost = added.last - added.first + 1 - len(added.rows)
+        self.entries += len(added.rows)
         self.lost += lost
         self._grown_bytes += added.size
         if self._grown_bytes >= self._look_bytes:
             self._grown_bytes = 0
             self.grown.set()
-        if added.entries and self.on_appended:
-            self.on_appended(added.entries, urgent)
+        if added.rows and self.on_appended:
+            self.on_appended(added, urgent)
         if lost and self.on_lost:
             self.on_lost()
 

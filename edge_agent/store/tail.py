@@ -6,6 +6,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from common.messages.batch import ClockQuality, Entry
 from common.messages.uplink import Body, Catalog
@@ -38,17 +39,29 @@ class Stamp(NamedTuple):
     clock: ClockQuality
 
 
+Row = tuple[int, int, int, int, int, bytes]
+"""An entry as the table has it: its number, its stamp, its body."""
+
+
 class Added(NamedTuple):
-    """What was appended: the numbers first..last, the entries that are kept of them, and how many
-    bytes their bodies have."""
+    """What was appended: the numbers first..last, and the rows that are kept of them."""
 
     first: int
     last: int
-    entries: list[Entry]
-    size: int
+    rows: list[Row]
 
+    @property
+    def entries(self) -> list[Entry]:
+        """What is kept."""
+        return [
+            Entry(seq, Raw(body), at, boot, mono, clock)
+            for seq, at, boot, mono, clock, body in self.rows
+        ]
 
-Row = tuple[int, int, int, int, int, bytes]
+    @property
+    def size(self) -> int:
+        """How many bytes the bodies have."""
+        return sum(len(row[5]) for row in self.rows)
 
 
 def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
@@ -81,19 +94,16 @@ class Tail:
         """Give the bodies numbers. They are written by the next ``flush``."""
         if self._next is None:
             self._next = next_number(connection)
-        first = seq = self._next
-        entries = []
-        size = 0
-        for body in bodies:
-            if self.full and body.startswith(READINGS):
-                self._lost.append((seq, stamp.at))
-            else:
-                self._rows.append((seq, *stamp, body))
-                entries.append(Entry(seq, msgspec.Raw(body), *stamp))
-                size += len(body)
-            seq += 1
-        self._next = seq
-        return Added(first, seq - 1, entries, size)
+        first = self._next
+        self._next = end = first + len(bodies)
+        numbered = list(enumerate(bodies, first))
+        if self.full:
+            self._lost += [(seq, stamp.at) for seq, body in numbered if body.startswith(READINGS)]
+            numbered = [(seq, body) for seq, body in numbered if not body.startswith(READINGS)]
+        at, boot, mono, clock = stamp
+        rows: list[Row] = [(seq, at, boot, mono, clock, body) for seq, body in numbered]
+        self._rows += rows
+        return Added(first, end - 1, rows)
 
     def flush(self, connection: sqlite3.Connection) -> None:
         if self._rows:
@@ -134,9 +144,7 @@ class Transaction:
                 self.connection.execute("INSERT INTO catalog (seq) VALUES (?)", (seq,))
                 self.catalogs.append(seq)
         if self.added:
-            self.added.entries.extend(added.entries)
-            size = self.added.size + added.size
-            self.added = self.added._replace(last=added.last, size=size)
+            self.added = Added(self.added.first, added.last, self.added.rows + added.rows)
         else:
             self.added = added
         return added.first, added.last

@@ -98,12 +98,18 @@ def live(peers: dict[str, Figure]) -> list[Figure]:
 
 
 def _live_ms(backlog: Backlog, drain: Drain) -> list[float]:
-    """Of each reading that was measured and committed within the drain."""
+    """Of each reading that was measured and committed within the drain.
+
+    What was measured before the hello is backlog itself.
+    """
     done_at_s = acked_s(drain.acks)
+    began_ms = drain.began_s * 1000
     found = []
     for seq, body in read_journal(drain.site.journal).entries.items():
         done_s = done_at_s.get((backlog.stream, seq))
-        if seq > backlog.entries and isinstance(body, Readings) and done_s:
+        if not isinstance(body, Readings) or seq <= backlog.entries:
+            continue
+        if done_s and body.at >= began_ms:
             found += [done_s * 1000 - body.at] * len(body.r)
     assert found, "nothing was measured meanwhile"
     return found

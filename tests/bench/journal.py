@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from common.clock import ManualClock, SystemClock
+from common.garbage import collect_seldom
 from common.messages.uplink import Readings
-from edge_agent.store.database import Database, _Runnable
+from edge_agent.store.database import Database, Job
 from edge_agent.store.journal import Journal
 from tests.bench.backlog import DEVICES, METERS, measured
 from tests.bench.figures import Figure, figure, quantile
@@ -25,26 +26,31 @@ WRITERS = {1: 2_000, 32: 20_000, 1000: 20_000}
 """How many append at a time, each again as soon as it may; and how many appends they make together.
 A thousand are a fleet of modules that empty their memories; what is one commit grows with them."""
 
+CALLS = {32: 625, 1000: 20}
+"""How many entries one call appends, and how many calls follow each other: a module's memory."""
+
 A_MILLISECOND, MILLISECONDS = 5, 4000
 ALONE, TOGETHER, GROUP = 1000, 20_000, 1000
 NOW_MS = 1_763_900_000_000
 
 
 class Counted(Database):
-    """Remembers how many writes went into each commit."""
+    """Remembers how many rows went into each commit."""
 
     def __init__(self, path: Path) -> None:
         self.groups: list[int] = []
         super().__init__(path)
 
-    def _transact(self, group: list[_Runnable]) -> None:
+    def _transact(self, group: list[Job]) -> None:
+        before = self._connection.total_changes
         super()._transact(group)
-        self.groups.append(len(group))
+        self.groups.append(self._connection.total_changes - before)
 
 
 def appending() -> list[Figure]:
     """How many appends a second, how long one takes, and what the disk has to write for them."""
     ratios: dict[int, list[float]] = {writers: [] for writers in WRITERS}
+    in_calls: dict[int, list[float]] = {entries: [] for entries in CALLS}
     p99, alone, together = [], [], []
     with tempfile.TemporaryDirectory(dir=VAR) as name:
         for run in range(RUNS):
@@ -53,6 +59,10 @@ def appending() -> list[Figure]:
             for writers, found in ratios.items():
                 rate, groups = asyncio.run(_saturate(directory / f"{writers}.db", writers))
                 found.append(rate / _append_raw(directory / f"{writers}-raw.db", groups))
+            for entries, found in in_calls.items():
+                rate, groups = asyncio.run(_call(directory / f"{entries}-call.db", entries))
+                found.append(rate / _append_raw(directory / f"{entries}-call-raw.db", groups))
+            os.sync()  # what the others have left to be written, and deleted, is not its business
             p99.append(quantile(asyncio.run(_arrive(directory / "arrive.db")), 0.99))
             alone.append(asyncio.run(_written(directory / "alone.db", ALONE, 1)))
             together.append(asyncio.run(_written(directory / "together.db", TOGETHER, GROUP)))
@@ -60,6 +70,10 @@ def appending() -> list[Figure]:
         *(
             figure(f"journal.append_ratio_{writers}", found, "", "higher", target=0.6)
             for writers, found in ratios.items()
+        ),
+        *(
+            figure(f"journal.append_ratio_{entries}_in_a_call", found, "", "higher", target=0.6)
+            for entries, found in in_calls.items()
         ),
         figure("journal.append_p99_ms", p99, "ms", target=10),
         figure("journal.disk_bytes_per_reading_1", alone, "B"),
@@ -86,11 +100,28 @@ async def _saturate(path: Path, writers: int) -> tuple[float, list[int]]:
         for body in bodies:
             await journal.append(body)
 
+    collect_seldom()
     begun = time.perf_counter()
     await asyncio.gather(*(append() for _ in range(writers)))
     took = time.perf_counter() - begun
     await asyncio.to_thread(database.close)
     return WRITERS[writers] / took, database.groups
+
+
+async def _call(path: Path, entries: int) -> tuple[float, list[int]]:
+    """As ``_saturate``, of one writer that appends so many entries at once."""
+    database = Counted(path)
+    journal = await Journal.open(database, SystemClock())
+    database.groups.clear()
+    polls = _polls()
+    calls = [list(islice(polls, entries)) for _ in range(CALLS[entries])]
+    collect_seldom()
+    begun = time.perf_counter()
+    for bodies in calls:
+        await journal.append(*bodies)
+    took = time.perf_counter() - begun
+    await asyncio.to_thread(database.close)
+    return entries * CALLS[entries] / took, database.groups
 
 
 def _append_raw(path: Path, groups: list[int]) -> float:
@@ -121,6 +152,7 @@ async def _arrive(path: Path) -> list[float]:
     loop = asyncio.get_running_loop()
     bodies = list(islice(_polls(), A_MILLISECOND * MILLISECONDS))
     took: list[float] = []
+    collect_seldom()  # as the agent does
     began = loop.time()
     writes = []
     for tick in range(MILLISECONDS):

@@ -72,8 +72,8 @@ async def test_a_cancelled_writer_does_not_leave_the_journal_behind_its_file(
 ) -> None:
     async with opened(tmp_path) as journal:
         appended: list[int] = []
-        journal.on_appended = lambda entries, _urgent: appended.extend(
-            entry.seq for entry in entries
+        journal.on_appended = lambda new, _urgent: appended.extend(
+            entry.seq for entry in new.entries
         )
         first = journal.append(event("one"))
         first.cancel()
@@ -91,7 +91,7 @@ async def test_entries_are_read_in_the_order_of_their_numbers(tmp_path: Path) ->
 async def test_entries_are_told_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         told: list[int] = []
-        journal.on_appended = lambda entries, _urgent: told.extend(entry.seq for entry in entries)
+        journal.on_appended = lambda new, _urgent: told.extend(entry.seq for entry in new.entries)
         writing = []
         for number in range(2000):
             writing.append(journal.append(event(), event()))

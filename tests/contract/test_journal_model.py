@@ -57,7 +57,7 @@ class JournalMachine(RuleBasedStateMachine):
         opening = Journal.open(self._database, self._clock, keeping)
         self._journal = self._loop.run_until_complete(opening)
         self._journal.on_appended = lambda new, _urgent: self._live.extend(
-            entry.seq for entry in new
+            entry.seq for entry in new.entries
         )
         self.boots += 1
         self._unheard_from = self.own_from = self._unheard_from or len(self.said) + 1

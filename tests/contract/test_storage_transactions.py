@@ -162,22 +162,6 @@ def test_a_ledger_is_saved_as_the_ranges_it_has(store: Store) -> None:
         assert list(row.committed) == step
 
 
-def test_readings_keep_the_whole_range_of_64_bits(store: Store) -> None:
-    rows = [
-        (1, NOW, 2**63 - 1, 0, -(2**63)),
-        (2, NOW, None, 3, None),
-        (1, NOW - 1, 0, 0, 0),
-    ]
-    with store.begin() as uow:
-        uow.readings.add(rows, NOW)
-    found = rows_of(store, "SELECT register_id, at, value, quality, raw FROM reading")
-    assert sorted(found) == sorted(tuple(row) for row in rows)
-    assert rows_of(store, "SELECT register_id, at, value FROM latest ORDER BY register_id") == [
-        (1, NOW, 2**63 - 1),
-        (2, NOW, None),
-    ]
-
-
 def test_a_database_that_is_dropped_and_made_again_is_found_again(mariadb: MariaDb) -> None:
     """As in a restore, by connections that were open before."""
     url = mariadb.create_database("dropped")

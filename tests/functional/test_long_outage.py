@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 
 from common.clock import ManualClock, SystemClock
-from common.messages.batch import Entry
 from common.messages.uplink import Event, Readings, decode_body
 from edge_agent.app import App, build
 from edge_agent.config import load
 from edge_agent.simulators.mbus import MbusConverter
+from edge_agent.store.tail import Added
 from tests.functional.test_edge_uplink import PATIENT, settled
 from tests.functional.test_polling import DEVICE, HEAD, LINE, slave
 from tests.functional.tiny_cloud import TinyCloud, tiny_cloud
@@ -39,10 +39,10 @@ def listen(app: App) -> list[int]:
     uplink = app.journal.on_appended
     assert uplink
 
-    def heard(entries: list[Entry], urgent: bool) -> None:
-        bodies = [decode_body(one.body) for one in entries]
+    def heard(added: Added, urgent: bool) -> None:
+        bodies = [decode_body(one.body) for one in added.entries]
         polls.extend(body.at for body in bodies if isinstance(body, Readings))
-        uplink(entries, urgent)
+        uplink(added, urgent)
 
     app.journal.on_appended = heard
     return polls

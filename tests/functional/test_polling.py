@@ -13,7 +13,6 @@ import pytest
 
 from common.clock import SystemClock
 from common.errors import ConfigError, NoAnswer, Retryable
-from common.messages.batch import Entry
 from common.messages.uplink import Catalog, Event, Readings, decode_body
 from edge_agent.app import App, build
 from edge_agent.collector import BESIDES_S
@@ -25,6 +24,7 @@ from edge_agent.profiles.mbus import load_profile
 from edge_agent.simulators.mbus import MbusConverter
 from edge_agent.simulators.mbus_records import VolumeRecords
 from edge_agent.simulators.mbus_slave import Identity, Slave
+from edge_agent.store.tail import Added
 
 INTERVAL_S = 2
 TIMEOUT_S = 0.1
@@ -95,8 +95,8 @@ class Heard:
     def name(self, catalog: Catalog) -> None:
         self._devices = {r.no: one.key for one in catalog.devices for r in one.registers}
 
-    def take(self, entries: list[Entry], _urgent: bool) -> None:
-        for entry in entries:
+    def take(self, added: Added, _urgent: bool) -> None:
+        for entry in added.entries:
             body = decode_body(entry.body)
             if isinstance(body, Readings):
                 self.reads[self._devices[body.r[0].no]].append(body.at)
