@@ -26,7 +26,7 @@ class Appends:
         self._then = then
         self._bodies: list[bytes] = []
         self._waiting: list[tuple[asyncio.Future[Numbers], int]] = []
-        self._added: Added | None = None
+        self._added = Added(0, 0, [])
 
     def add(self, bodies: list[bytes]) -> "asyncio.Future[Numbers]":
         """Append these too. Only before the job is done, see ``Database.last``."""
@@ -40,11 +40,10 @@ class Appends:
         return True
 
     def resolve(self) -> None:
-        if self._added is None or self.error is not None:
-            error = self.error or RuntimeError("was never run")
+        if self.error is not None:
             for future, _ in self._waiting:
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(self.error)
             return
         self._then(self._added)
         first = self._added.first

@@ -41,8 +41,9 @@ class Damaged(StorageError):
 class Job(Protocol):
     """Something to be done in the file: ``run`` in the writing thread, ``resolve`` in ``loop``.
 
-    What ``run`` raises other than its own errors is a mistake of the program; it returns False and
-    sets ``error`` when it failed. ``lazy`` and ``sure`` are as in ``Database.write``.
+    ``run`` returns False, and sets ``error``, when it failed and is to be undone alone. ``lazy`` is
+    as in ``Database.write``. A ``sure`` job writes nothing itself, but leaves it to ``pending``:
+    there is nothing to be undone, and what it raises fails the transaction.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -102,7 +103,6 @@ class Database:
         then: Callable[[T], None] | None = None,
         *,
         lazy: bool = False,
-        sure: bool = False,
     ) -> "asyncio.Future[T]":
         """Run ``work`` in the writing thread; the future is done once it is on disk.
 
@@ -113,11 +113,8 @@ class Database:
 
         ``lazy`` is for reading, and for what may be undone by a power cut (not by ``kill -9``)
         until the next write that is not lazy: it saves waiting for the disk, and its wear.
-
-        ``sure`` is for work that writes nothing itself, but leaves it to ``pending``: whatever it
-        raises, there is nothing to be undone.
         """
-        job = _Write(work, then, asyncio.get_running_loop(), lazy, sure)
+        job = _Write(work, then, asyncio.get_running_loop(), lazy)
         self.put(job)
         return job.future
 
@@ -228,11 +225,10 @@ class _Write(Generic[T]):
         then: Callable[[T], None] | None,
         loop: asyncio.AbstractEventLoop,
         lazy: bool,
-        sure: bool,
     ) -> None:
         self.loop = loop
         self.lazy = lazy
-        self.sure = sure
+        self.sure = False
         self.future: asyncio.Future[T] = loop.create_future()
         self.error: BaseException | None = None
         self._work = work

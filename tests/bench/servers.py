@@ -13,6 +13,9 @@ from tests.harness.processes import Programs
 
 VAR = Path("var")
 
+OWN_LOG = ("--innodb-log-file-size=96M",)
+"""As large as MariaDB makes it of itself. With the tests' small one it is the log that is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -34,7 +37,7 @@ def stage() -> Iterator[Stage]:
             (directory / part).mkdir()
         with (
             Mosquitto(directory / "broker") as broker,
-            MariaDb(directory / "database") as database,
+            MariaDb(directory / "database", OWN_LOG) as database,
             Programs(directory / "logs") as programs,
         ):
             try:
