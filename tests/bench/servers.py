@@ -14,7 +14,7 @@ from tests.harness.processes import Programs
 VAR = Path("var")
 
 OWN_LOG = ("--innodb-log-file-size=96M",)
-"""As large as MariaDB makes it of itself. With the tests' small one it is the log that is measured."""
+"""As large as MariaDB makes it of itself; with the tests' small one, that would be measured."""
 
 
 @dataclass(frozen=True, slots=True)
