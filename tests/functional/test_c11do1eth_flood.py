@@ -20,8 +20,9 @@ from tests.harness.processes import Programs
 
 MODULES = ("m1", "m2", "calm")
 RECORDS = 100
-MEDIAN_S, LONGEST_S = 0.5, 3.0
-"""Of a flooded server on a busy machine; alone it acknowledges within a millisecond."""
+MEDIAN_S, LONGEST_S = 0.5, 10.0
+"""Of a flooded server on a machine that other tests keep busy too: a module hangs up after 30 s
+without an acknowledgement. Alone the server acknowledges within a millisecond."""
 
 
 def serving(certificate: ServerCertificate | None = None, burst: int = 4096) -> CommunicationServer:

@@ -6,6 +6,7 @@ import pytest
 
 from cloud.services.parcels import BadParcel, Parcel, Received
 from cloud.workers.held import LARGE, MESSAGES, SMALL, SMALL_BYTES, Held
+from tests.unit.edge_parts import turns
 
 
 def message(size: int, number: int = 0) -> Received:
@@ -82,7 +83,7 @@ async def test_no_more_is_taken_apart_than_the_next_transaction_takes(size: int,
     held = await filled(*[message(size)] * (SMALL.messages + 1))
     await take_apart(held)
     more = asyncio.ensure_future(held.take_whole())
-    await asyncio.sleep(0)
+    await turns(5)
     assert not more.done()
     assert len(await held.take()) == most
     await more
@@ -91,7 +92,7 @@ async def test_no_more_is_taken_apart_than_the_next_transaction_takes(size: int,
 async def test_more_than_there_is_room_for_is_not_taken() -> None:
     held = await filled(*[message(10)] * MESSAGES)
     one_more = asyncio.ensure_future(held.put(message(10)))
-    await asyncio.sleep(0)
+    await turns(5)
     assert not one_more.done()
     await take_apart(held)
     await held.take()
