@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import chain, repeat
 
 import msgspec
+from msgspec.structs import astuple
 
 from cloud.domain.entries import plausible, why_impossible
 from cloud.services import commands
@@ -32,6 +33,7 @@ from common.reading import Quality
 from common.rules import RegisterRef
 
 REJECTED_CODE = "entry-rejected"
+SECOND = "another reading of the same millisecond came first, and stays"
 MAX_SALVAGES = 8
 """How often what a file held may have been salvaged into the next one, which was damaged too."""
 
@@ -45,6 +47,7 @@ class JournalWriter:
         self._uow = uow
         self._now_ms = now_ms
         self._readings: list[ReadingRow] = []
+        self._measured: list[tuple[StreamBook, Batch]] = []
         self._events: list[EventRow] = []
         self._rejected: list[RejectedRow] = []
         self._reports: list[commands.Told] = []
@@ -123,7 +126,7 @@ class JournalWriter:
         """Write everything taken, and the ledgers."""
         uow = self._uow
         if self._readings:
-            uow.readings.add(self._readings, self._now_ms)
+            self._reject_second(frozenset(uow.readings.add(self._readings, self._now_ms)))
         commands.record_results(uow, self._reports)
         uow.events.add(self._events)
         uow.ledger.reject(self._rejected)
@@ -206,6 +209,7 @@ class JournalWriter:
 
     def _add_readings(self, book: StreamBook, batch: Batch) -> None:
         """All values of ``batch``, whose numbers all name a register."""
+        self._measured.append((book, batch))
         registers = {no: book.numbers[no].register_id for no in set(batch.no)}
         at = list(chain.from_iterable(map(repeat, batch.at, batch.n)))
         ids = map(registers.__getitem__, batch.no)
@@ -278,6 +282,20 @@ class JournalWriter:
         said_at = entry.appended_at
         appended_at = said_at if said_at and plausible(said_at, self._now_ms) else None
         self._add_event(book, entry.seq, event, appended_at)
+
+    def _reject_second(self, rows: frozenset[ReadingRow]) -> None:
+        """The entries of readings for whose instant their register has another one already."""
+        for book, batch in self._measured if rows else ():
+            for seq, body in batch.readings():
+                second = [
+                    one
+                    for one in body.r
+                    if (book.numbers[one.no].register_id, body.at, *astuple(one)[1:]) in rows
+                ]
+                if second:
+                    names = sorted(book.numbers[one.no].register for one in second)
+                    reason = f"{', '.join(names)[:1900]}: {SECOND}"
+                    self._reject(book, seq, encode(Readings(body.at, second)), reason)
 
     def _reject(self, book: StreamBook, seq: int, body: bytes, reason: str) -> None:
         self._rejected.append(RejectedRow(book.row.id, seq, reason, body, self._now_ms))

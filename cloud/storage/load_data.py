@@ -10,6 +10,7 @@ from typing import Any
 
 import pymysql
 from pymysql.constants import CLIENT, COMMAND
+from pymysql.protocol import OKPacketWrapper
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -35,8 +36,8 @@ def can_load(connection: Connection) -> bool:
 
 def load(
     connection: Connection, table: str, columns: str, rows: Sequence[tuple[int | None, ...]]
-) -> None:
-    """Insert the rows; what is there already stays as it is.
+) -> int:
+    """Insert the rows; what is there already stays as it is. Returns how many were not there.
 
     Raises ValueError for anything but integers, and what SQLAlchemy raises.
     """
@@ -46,7 +47,7 @@ def load(
         f" CHARACTER SET ascii FIELDS TERMINATED BY ',' ({columns})"
     )
     try:
-        _exchange(driver, statement, literal_lines(rows))
+        return _exchange(driver, statement, literal_lines(rows))
     except pymysql.Error as error:
         code = error.args[0] if error.args else None
         refused: Any = error
@@ -59,7 +60,7 @@ def load(
         ) from error
 
 
-def _exchange(driver: Any, statement: str, data: bytes) -> None:
+def _exchange(driver: Any, statement: str, data: bytes) -> int:
     """The protocol's LOCAL INFILE request (MySQL internals, "Protocol::LOCAL_INFILE_Request")."""
     driver._execute_command(COMMAND.COM_QUERY, statement)
     if not driver._read_packet().is_load_local_packet():
@@ -67,4 +68,5 @@ def _exchange(driver: Any, statement: str, data: bytes) -> None:
     for start in range(0, len(data), PACKET):
         driver.write_packet(data[start : start + PACKET])
     driver.write_packet(b"")
-    driver._read_packet()
+    inserted: int = OKPacketWrapper(driver._read_packet()).affected_rows
+    return inserted

@@ -53,23 +53,42 @@ class Readings:
         self._connection = connection
         self._sqlite = is_sqlite(connection)
 
-    def add(self, rows: Sequence[ReadingRow], received_at: int) -> None:
+    def add(self, rows: Sequence[ReadingRow], received_at: int) -> list[ReadingRow]:
         """Store what is not there yet, and let the newest of each register be its latest.
+
+        Returns the rows that are not stored, because their register has another reading of that
+        instant.
 
         What is more than AHEAD_MS ahead of ``received_at`` is stored, but never the latest.
         """
         # By register and time; of one instant in the order in which they came: the first stays.
         ordered = sorted(sorted(rows, key=_AT), key=_REGISTER)
-        if len(ordered) >= LOADED and can_load(self._connection):
-            load(self._connection, "reading", _COLUMNS, ordered)
-        else:
-            for start in range(0, len(ordered), CHUNK):
-                text = literal_rows(ordered[start : start + CHUNK])
-                self._connection.exec_driver_sql(_INSERT[self._sqlite] + text)
+        stored = self._insert(ordered)
         latest = [(*row, received_at) for row in newest(ordered, received_at + AHEAD_MS)]
         for start in range(0, len(latest), CHUNK):
             text = literal_rows(latest[start : start + CHUNK])
             self._connection.exec_driver_sql(_LATEST + text + _ON_NEWER[self._sqlite])
+        return [] if stored == len(ordered) else self._unlike(ordered)
+
+    def _insert(self, rows: Sequence[ReadingRow]) -> int:
+        """How many of the rows were not there."""
+        if len(rows) >= LOADED and can_load(self._connection):
+            return load(self._connection, "reading", _COLUMNS, rows)
+        inserted = 0
+        for start in range(0, len(rows), CHUNK):
+            text = literal_rows(rows[start : start + CHUNK])
+            inserted += self._connection.exec_driver_sql(_INSERT[self._sqlite] + text).rowcount
+        return inserted
+
+    def _unlike(self, rows: Sequence[ReadingRow]) -> list[ReadingRow]:
+        """The rows that are not as they are stored."""
+        stored: set[ReadingRow] = set()
+        values = "VALUES " if self._sqlite else ""
+        for start in range(0, len(rows), CHUNK):
+            keys = literal_rows([row[:2] for row in rows[start : start + CHUNK]])
+            query = f"SELECT {_COLUMNS} FROM reading WHERE (register_id, at) IN ({values}{keys})"  # noqa: S608
+            stored.update(map(tuple, self._connection.exec_driver_sql(query)))
+        return [row for row in rows if row not in stored]
 
 
 def newest(ordered: Sequence[ReadingRow], bound: int) -> list[ReadingRow]:

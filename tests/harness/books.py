@@ -31,7 +31,7 @@ class JournalBook:
 
     stream: str
     entries: dict[int, Body]
-    readings: dict[Key, set[Content]] = field(default_factory=dict)
+    readings: dict[Key, dict[Content, int]] = field(default_factory=dict)  # and by which entry
     numbers: dict[Key, int] = field(default_factory=dict)  # of the first entry with this reading
     lost: list[Loss] = field(default_factory=list)
 
@@ -70,7 +70,7 @@ def read_journal(path: Path) -> JournalBook:
                 device, register = names[value.no]
                 key = (device, register, body.at)
                 content = (value.value, value.quality, value.raw)
-                book.readings.setdefault(key, set()).add(content)
+                book.readings.setdefault(key, {}).setdefault(content, seq)
                 book.numbers.setdefault(key, seq)
     return book
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from cloud.domain.lifecycle import OPEN
+from cloud.services.journal import SECOND
 from common.messages.uplink import Event
 from tests.harness.books import CloudBook, JournalBook, Key, read_journal
 from tests.harness.site import METERS, MODULES, ROOF
@@ -19,9 +20,6 @@ STEP_WH = {"electricity-hall": 1, "electricity-main": 10}
 INDEXES = ("volume", "energy_import")
 RESULTS = ("succeeded", "failed", "rejected", "expired")
 SHOWN = 20
-
-SAME_INSTANT = "the register has another reading of this millisecond"
-"""A clock that went back can do that; a reading is known by its register and time."""
 
 Name = tuple[str, str]
 """Device, register."""
@@ -132,12 +130,13 @@ class _Gateway:
         self._compare_events()
         self._compare_world()
 
-    def _explained(self) -> set[int]:
-        """Entries that cannot be in the database, each with a reason that both sides have."""
-        excused: set[int] = set()
+    def _explained(self) -> dict[int, str]:
+        """Entries that are not wholly in the database, each with the reason that the cloud has."""
+        excused: dict[int, str] = {}
         for first, last, reason in self._cloud.explained(self._journal.stream):
-            self._books.explained[reason] += last - first + 1
-            excused.update(range(first, last + 1))
+            short = SECOND if reason.endswith(SECOND) else reason
+            self._books.explained[short] += last - first + 1
+            excused |= dict.fromkeys(range(first, last + 1), short)
         return excused
 
     def _compare_ledger(self) -> None:
@@ -148,7 +147,7 @@ class _Gateway:
         self._books.lost += [f"{self._key}: the journal has no entry {seq}" for seq in holes]
         self._books.lost += [
             f"{self._key}: the gateway gave entry {seq} up, and the cloud does not say so"
-            for seq in given_up - self._excused
+            for seq in given_up - self._excused.keys()
         ]
         committed = self._cloud.committed(journal.stream)
         for first, last in committed.missing(1, journal.last):
@@ -173,9 +172,14 @@ class _Gateway:
                     doubled[register] += 1
                     text = f"{self._key}: {key} is {stored[key]}, not {contents}"
                     self._books.doubled.append(text)
-                if len(contents) > 1:
-                    self._books.explained[SAME_INSTANT] += len(contents) - 1
-            elif seq not in self._excused:
+                for content, number in contents.items():
+                    if content == stored[key]:
+                        continue
+                    if self._excused.get(number) != SECOND:
+                        lost[register] += 1
+                        text = f"{self._key}: entry {number}: {key} is {stored[key]}, unexplained"
+                        self._books.lost.append(text)
+            elif self._excused.get(seq, SECOND) == SECOND:
                 lost[register] += 1
                 self._books.lost.append(f"{self._key}: entry {seq}: {key} is not stored")
         for key in stored.keys() - said.keys():
