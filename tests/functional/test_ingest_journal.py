@@ -321,20 +321,6 @@ def test_the_first_reading_of_an_instant_stays(greeted: Store) -> None:
     assert rows_of(greeted, "SELECT seq, reason FROM rejected") == [(3, f"power: {SECOND}")]
 
 
-def test_of_many_readings_those_of_an_instant_that_is_taken_are_told_by_entry(
-    greeted: Store,
-) -> None:
-    """As after a clock that went back: the same marks come again, to the millisecond."""
-    gateway, worker = Gateway(), Ingest(greeted)
-    first = [power(BASE + n, n) for n in range(600)]
-    again = [power(BASE + n, n if n % 2 else -n) for n in range(0, 1200, 3)]
-    worker.take([gateway.batch(2, *first)], NOW)
-    worker.take([gateway.batch(602, *again)], NOW)
-    told = [seq for seq, _ in rows_of(greeted, "SELECT seq, reason FROM rejected ORDER BY seq")]
-    assert told == [602 + n // 3 for n in range(3, 600, 3) if n % 2 == 0]
-    assert rows_of(greeted, "SELECT count(*) FROM reading") == [(800,)]
-
-
 def test_a_reading_without_a_value_keeps_its_reason_and_raw_count(greeted: Store) -> None:
     body = Readings(BASE, [Value(1, None, 3), Value(2, -(2**63), 0, 2**63 - 1)])
     ingest(greeted, [Gateway().batch(2, body)], NOW)

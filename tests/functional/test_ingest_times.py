@@ -51,3 +51,19 @@ def test_a_history_that_is_replayed_leaves_the_latest_value_alone(store: Store) 
             assert latest == [(NOW, live)]
     assert rows_of(store, "SELECT count(*) FROM reading") == [(live - 1,)]
     assert rows_of(store, "SELECT first, last FROM ledger") == [(1, live)]
+
+
+def test_of_many_readings_those_of_an_instant_that_is_taken_are_told_by_entry(
+    store: Store,
+) -> None:
+    """As after a clock that went back: the same marks come again, to the millisecond."""
+    gateway, worker = Gateway(), Ingest(store)
+    worker.take([gateway.hello(), gateway.batch(1, catalog())], NOW)
+    begun = NOW - 10_000
+    first = [power(begun + n, n) for n in range(600)]
+    again = [power(begun + n, n if n % 2 else -n) for n in range(0, 1200, 3)]
+    worker.take([gateway.batch(2, *first)], NOW)
+    worker.take([gateway.batch(602, *again)], NOW)
+    told = [seq for seq, _ in rows_of(store, "SELECT seq, reason FROM rejected ORDER BY seq")]
+    assert told == [602 + n // 3 for n in range(3, 600, 3) if n % 2 == 0]
+    assert rows_of(store, "SELECT count(*) FROM reading") == [(800,)]
