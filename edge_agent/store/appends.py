@@ -1,5 +1,5 @@
 """What is appended in one turn of the event loop: one stamp, one write, one look at what became of
-it. Per entry that is a tenth of what a write of its own costs.
+it.
 """
 
 import asyncio
