@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import uvicorn
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from cloud.config import Config
 from cloud.services.rules import sync_rules
@@ -15,15 +14,13 @@ from cloud.services.store import Store
 from cloud.storage.migrations import is_current, migrate
 from cloud.workers.dispatch import DispatchWorker
 from cloud.workers.ingest import IngestWorker
+from cloud.workers.patience import patiently
 from common.clock import Clock, SystemClock
-from common.errors import ConfigError, Retryable, Unreachable
+from common.errors import ConfigError, Unreachable
 from common.logs import events
 
 ROLES = ("web", "ingest", "dispatch")
 STOP_S = 5
-LONGEST_WAIT_S = 5
-"""Between two tries to reach the database at the start."""
-
 SWITCH_S = 0.0005
 """How long a thread may keep the others waiting: a page that is built must not hold up a commit."""
 
@@ -63,7 +60,9 @@ class App:
     async def prepare(self) -> bool:
         """The database's structure, and the rules of the file. Waits while the database is away;
         False when ``stop`` comes first. Raises Permanent."""
-        preparing = asyncio.create_task(self._prepare_patiently())
+        preparing = asyncio.create_task(
+            patiently(self._prepare, self._clock, "waits for the database", "the database is there")
+        )
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait([preparing, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -72,24 +71,6 @@ class App:
             return False
         preparing.result()
         return True
-
-    async def _prepare_patiently(self) -> None:
-        said = ""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(Retryable),
-            wait=wait_random_exponential(multiplier=0.1, max=LONGEST_WAIT_S),
-            sleep=self._clock.sleep,
-        ):
-            with attempt:
-                try:
-                    await asyncio.to_thread(self._prepare)
-                except Retryable as error:
-                    if str(error) != said:
-                        said = str(error)
-                        events.warning("waits for the database: %s", said)
-                    raise
-        if said:
-            events.info("the database is there")
 
     def _prepare(self) -> None:
         config = self._config

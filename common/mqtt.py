@@ -127,9 +127,9 @@ class MqttSession:
         except TimeoutError as error:
             raise Unreachable("MQTT: no PUBACK") from error
         except aiomqtt.MqttError as error:
-            _heed_cancellation()
+            heed_cancellation()
             raise Unreachable(f"MQTT: {error}") from error
-        _heed_cancellation()
+        heed_cancellation()
 
     async def run(self) -> None:
         """Connect, serve, and connect again after a random, growing pause."""
@@ -153,7 +153,7 @@ class MqttSession:
                 self._client = client
                 self.connects += 1
                 welcomed = True
-                _heed_cancellation()
+                heed_cancellation()
                 events.info("MQTT %s: connected", self._client_id)
                 if self._on_connect:
                     await self._on_connect()
@@ -162,7 +162,7 @@ class MqttSession:
                     if isinstance(payload, bytes):
                         await self._on_message(str(message.topic), payload)
         except (aiomqtt.MqttError, OSError, Retryable) as error:
-            _heed_cancellation()
+            heed_cancellation()
             if str(error) != self.last_error or welcomed:
                 events.warning("MQTT %s: connection lost: %s", self._client_id, error)
             self.last_error = str(error)
@@ -238,11 +238,11 @@ async def try_login(
                 if any(code >= REFUSED for code in codes):
                     raise Unreachable(f"MQTT: {topic} may not be subscribed to")
     except (aiomqtt.MqttError, OSError) as error:
-        _heed_cancellation()
+        heed_cancellation()
         raise Unreachable(f"MQTT: {error}") from error
 
 
-def _heed_cancellation() -> None:
+def heed_cancellation() -> None:
     """To be called after the client library had the word: it can swallow a cancellation.
 
     It waits with ``asyncio.wait_for``, which before Python 3.12 drops one that comes in the same

@@ -95,6 +95,7 @@ class Uplink:
         self._backlog_grew = asyncio.Event()
         self._patience: asyncio.Future[None] | None = None
         self._spread_s = 0.0
+        self._forgotten = False
         self.state = "not connected"
         self.outage = Outage(clock)
         journal.on_appended = self._appended
@@ -145,7 +146,21 @@ class Uplink:
         if ack.stream == self._journal.stream:
             for seq, reason in rejected:
                 events.warning("uplink: the cloud can never store entry %d: %s", seq, reason)
-        self._journal.settle(ack.stream, ack.first, ack.last, rejected).add_done_callback(_log)
+        settled = self._journal.settle(ack.stream, ack.first, ack.last, rejected)
+        settled.add_done_callback(self._written_down)
+
+    def _written_down(self, settled: "asyncio.Future[bool]") -> None:
+        """An ack, or not: the cloud is asked again once the disk takes one."""
+        if settled.cancelled():
+            return
+        if error := settled.exception():
+            events.error("uplink: an ack could not be written down: %s", error)
+            self._forgotten = True
+        elif not settled.result():
+            events.warning("uplink: an ack for entries that are not ours was ignored")
+        elif self._forgotten:
+            self._forgotten = False
+            self._connects.set()
 
     def _answered(self) -> None:
         if event := self.outage.over():
@@ -325,16 +340,6 @@ class Uplink:
         if self._journal.rejected > before:
             now = self._clock.now_ms()
             await self._journal.append(Event(now, "entry_too_large", "alarm", reason))
-
-
-def _log(settled: "asyncio.Future[bool]") -> None:
-    if settled.cancelled():
-        return
-    error = settled.exception()
-    if error:
-        events.error("uplink: an ack could not be written down: %s", error)
-    elif not settled.result():
-        events.warning("uplink: an ack for entries that are not ours was ignored")
 
 
 def _log_untold(told: "asyncio.Future[tuple[int, int]]") -> None:

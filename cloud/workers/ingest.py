@@ -4,15 +4,14 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
-
 from cloud.services.ingest import Ingest, Outcome, Publication, Received
 from cloud.services.parcels import Parcel, unpack
 from cloud.services.store import Store
 from cloud.workers.held import Held
+from cloud.workers.patience import patiently
 from common import topics
 from common.clock import Clock
-from common.errors import Retryable, Unreachable
+from common.errors import Unreachable
 from common.logs import events
 from common.mqtt import MqttSession, MqttSettings
 
@@ -88,7 +87,12 @@ class IngestWorker:
 
     async def _store(self, parcels: list[Parcel]) -> Outcome:
         try:
-            return await self._store_patiently(parcels)
+            return await patiently(
+                lambda: self._ingest.store(parcels, self._clock.now_ms()),
+                self._clock,
+                "ingest waits, nothing is acknowledged",
+                "ingest goes on",
+            )
         except Exception:  # noqa: BLE001  The outermost loop: one fault must not stop the others.
             events.exception("a group of %d messages could not be stored", len(parcels))
         if len(parcels) == 1:
@@ -96,24 +100,6 @@ class IngestWorker:
             return Outcome()
         parts = [await self._store([parcel]) for parcel in parcels]
         return sum(parts, Outcome())
-
-    async def _store_patiently(self, parcels: list[Parcel]) -> Outcome:
-        said = ""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(Retryable),
-            wait=wait_random_exponential(multiplier=0.1, max=5),
-            sleep=self._clock.sleep,
-        ):
-            with attempt:
-                try:
-                    now_ms = self._clock.now_ms()
-                    return await asyncio.to_thread(self._ingest.store, parcels, now_ms)
-                except Retryable as error:
-                    if str(error) != said:
-                        said = str(error)
-                        events.warning("ingest waits, nothing is acknowledged: %s", said)
-                    raise
-        raise AssertionError("the retrying never ends without an outcome")
 
     async def _publish(self, publications: tuple[Publication, ...]) -> None:
         """All at once; one that does not reach the broker is asked for again by its gateway."""

@@ -24,6 +24,7 @@ from edge_agent.store.figures import Figures, figures
 from edge_agent.store.journal import Journal
 from edge_agent.store.salvage import salvage
 from edge_agent.store.tables import get
+from edge_agent.store.tail import COLUMNS
 from edge_agent.store.verify import problems
 
 MB = 1_000_000
@@ -114,7 +115,7 @@ def _verify(config: Config, connection: sqlite3.Connection, as_json: bool) -> in
 def _export(connection: sqlite3.Connection, arguments: Namespace) -> None:
     bounds = (arguments.first, arguments.last, arguments.since, arguments.until)
     rows = connection.execute(
-        "SELECT seq, at, boot, mono, clock, body FROM entry"
+        f"SELECT {COLUMNS} FROM entry"  # noqa: S608
         " WHERE seq BETWEEN ? AND ? AND at >= ? AND at <= ? ORDER BY seq",
         bounds,
     )

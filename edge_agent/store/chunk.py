@@ -4,10 +4,9 @@ import sqlite3
 from collections import deque
 from dataclasses import dataclass
 
-import msgspec
-
 from common.messages.batch import Entry, Lost
 from edge_agent.store.tables import lost_within
+from edge_agent.store.tail import COLUMNS, entry_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def read_chunk(
 ) -> Chunk:
     """As ``Journal.read``: it ends where a number is neither kept nor lost."""
     rows = connection.execute(
-        "SELECT seq, body, at, boot, mono, clock FROM entry"
+        f"SELECT {COLUMNS} FROM entry"  # noqa: S608
         " WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
         (first, last, entries),
     )
@@ -54,11 +53,11 @@ def read_chunk(
             chunk.lost.append(Lost(one, other, reason))
             position = other + 1
             continue
-        seq, body, *stamp = row
-        total += len(body)
+        seq = row[0]
+        total += len(row[5])
         if position not in (None, seq) or (position is not None and total > size):
             break
-        chunk.entries.append(Entry(seq, msgspec.Raw(body), *stamp))
+        chunk.entries.append(entry_of(row))
         position = seq + 1
         row = rows.fetchone()
     return chunk

@@ -25,7 +25,7 @@ from edge_agent.store.database import read_only
 from edge_agent.store.journal import Journal
 from edge_agent.store.rebase import Fix, rebase
 from edge_agent.store.tables import LAST, get, load_ranges
-from edge_agent.store.tail import Row, Transaction
+from edge_agent.store.tail import COLUMNS, Row, Transaction, entry_of
 
 PATIENCE = 10_000
 """So many numbers that cannot be read are tried one by one."""
@@ -33,7 +33,7 @@ PATIENCE = 10_000
 AT_ONCE = 500
 """Entries that are read, and queued, at a time."""
 
-FROM = "SELECT seq, at, boot, mono, clock, body FROM entry WHERE seq BETWEEN ? AND ?"
+FROM = f"SELECT {COLUMNS} FROM entry WHERE seq BETWEEN ? AND ?"  # noqa: S608
 
 SALVAGED = b'{"k":"salvaged",'
 
@@ -78,7 +78,7 @@ class Wreck:
             fixes = _fixes(connection)
             for first, last in settled.missing(1, LAST):
                 for rows in self._range(connection, first, last):
-                    entries = [Entry(seq, msgspec.Raw(body), *stamp) for seq, *stamp, body in rows]
+                    entries = map(entry_of, rows)
                     yield [rebase(entry, fixes.get(entry.boot)) for entry in entries]
 
     def _range(self, connection: sqlite3.Connection, first: int, last: int) -> Iterator[list[Row]]:

@@ -10,15 +10,13 @@ import msgspec
 from common.messages.uplink import Readings
 from common.ranges import RangeSet
 from edge_agent.store.tables import LAST, add_range, latest_catalogs, load_ranges, lose, lost_within
-from edge_agent.store.tail import READINGS, Row, Transaction, insert
+from edge_agent.store.tail import COLUMNS, READINGS, Row, Transaction, insert
 
 AT_ONCE = 5000
 """Entries looked at in one transaction, so that nobody waits long for it."""
 
 EVER = 2**62
 """A time that everything is older than."""
-
-COLUMNS = "seq, at, boot, mono, clock, body"
 
 _readings = msgspec.json.Decoder(Readings)
 

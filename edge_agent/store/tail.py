@@ -42,6 +42,15 @@ class Stamp(NamedTuple):
 Row = tuple[int, int, int, int, int, bytes]
 """An entry as the table has it: its number, its stamp, its body."""
 
+COLUMNS = "seq, at, boot, mono, clock, body"
+"""The columns of a Row."""
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry of a row."""
+    seq, at, boot, mono, clock, body = row
+    return Entry(seq, Raw(body), at, boot, mono, clock)
+
 
 class Added(NamedTuple):
     """What was appended: the numbers first..last, and the rows that are kept of them."""
@@ -53,10 +62,7 @@ class Added(NamedTuple):
     @property
     def entries(self) -> list[Entry]:
         """What is kept."""
-        return [
-            Entry(seq, Raw(body), at, boot, mono, clock)
-            for seq, at, boot, mono, clock, body in self.rows
-        ]
+        return [entry_of(row) for row in self.rows]
 
     @property
     def size(self) -> int:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ from common.messages.uplink import Catalog, CommandReport, DeviceStatus, Reading
 from edge_agent.app import build
 from edge_agent.config import load
 from tests.functional.tiny_cloud import TinyCloud, tiny_cloud
+from tests.harness.books import read_journal, read_settled
+from tests.harness.eventually import eventually
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.processes import Program, Programs
-from tests.harness.site import GATEWAY, ROOF, SiteFiles
+from tests.harness.site import GATEWAY, MODULES, ROOF, SiteFiles
 
 IDLE_LIMIT_KB = 45_000
 """What the agent may hold with five devices; 36 MB were measured."""
@@ -150,3 +154,59 @@ def test_a_device_that_is_not_configured_is_told(site: SiteFiles) -> None:
     shown = read(site, "nothing")
     assert shown.returncode == 2
     assert "there is no device 'nothing'; there are: " in shown.stderr
+
+
+async def test_a_disk_that_was_full_and_has_room_again_has_cost_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, programs: Programs
+) -> None:
+    """The world turns on meanwhile; the modules keep what the agent does not acknowledge."""
+    site = SiteFiles(tmp_path / "site", mosquitto.port, gateway="full", turns_s=12).write()
+    programs.add("simulators", *site.simulator_command()).start()
+    programs["simulators"].wait_for("simulated site is up")
+    edge = programs.add("edge", *site.edge_command())
+    async with tiny_cloud(site.broker, "full") as cloud:
+        edge.start()
+        await cloud.until(lambda: len(heard_of(cloud)) == 5)
+        # Enough for the log to say so; the write-ahead log is soon longer.
+        limit_files(edge, edge.log.stat().st_size + 16_384)
+        await asyncio.to_thread(edge.wait_for, "held in memory until it can be written")
+        kept = read_journal(site.journal).last
+        await asyncio.to_thread(eventually, lambda: stands_still(site), 30, "the world stands")
+        limit_files(edge, resource.RLIM_INFINITY)
+        await asyncio.to_thread(eventually, lambda: shows_the_world(site), 60, "all is kept")
+        book = read_journal(site.journal)
+        assert book.last > kept + 20
+        assert book.stream == cloud.stream
+        await cloud.until(lambda: set(book.entries) <= set(cloud.stored[cloud.stream]))
+        await asyncio.to_thread(eventually, lambda: is_settled(site, book.last), 20, "acked")
+        assert edge.running
+        assert "Traceback" not in edge.log_text()
+
+
+def limit_files(program: Program, size: int) -> None:
+    """No file of it may be longer: what it writes beyond fails, as on a full disk."""
+    resource.prlimit(program.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def is_settled(site: SiteFiles, last: int) -> bool:
+    """Whether the agent knows that the cloud has everything up to ``last``."""
+    return read_settled(site.journal).missing(1, last) == []
+
+
+def stands_still(site: SiteFiles) -> bool:
+    return all(Decimal(one["present"]) == 0 for one in site.truth()["meters"].values())
+
+
+def shows_the_world(site: SiteFiles) -> bool:
+    """Whether the journal's newest index of each pulse counter is the world's."""
+    readings, pulses = read_journal(site.journal).readings, site.truth()["pulses"]
+    for one in MODULES:
+        shown = max(
+            value
+            for key, contents in readings.items()
+            if key[:2] == (one.key, "volume")
+            for value, _, _ in contents
+            if value is not None
+        )
+        assert shown == one.start + pulses[one.key] * one.weight, f"{one.key}: {shown}"
+    return True

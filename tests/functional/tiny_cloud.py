@@ -15,6 +15,7 @@ from common.messages.batch import Batch, unpack
 from common.messages.downlink import Ack, Command, Rejection, Resume
 from common.messages.envelope import decode, encode
 from common.messages.uplink import Body, Hello, Status, decode_body
+from common.mqtt import heed_cancellation
 from common.ranges import RangeSet
 
 
@@ -64,6 +65,7 @@ class TinyCloud:
     async def tell(self, message: Ack | Resume | Command) -> None:
         leaf = type(message).__name__.lower()
         await self._client.publish(topics.down(self._gateway, leaf), encode(message), qos=1)
+        heed_cancellation()
 
     async def resume(self, ranges: RangeSet | None = None) -> None:
         """Say what is stored, or what else is given."""

@@ -6,13 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import pymysql
 
-from common.messages.batch import ClockQuality, Entry
+from common.messages.batch import ClockQuality
 from common.messages.uplink import Body, CommandReport, Event, Readings, decode_body
 from common.ranges import RangeSet
 from edge_agent.store.rebase import Fix, rebase
+from edge_agent.store.tail import COLUMNS, entry_of
 
 Key = tuple[str, str, int]
 """Device, register, time in ms: what a reading is known by."""
@@ -53,8 +53,8 @@ def read_journal(path: Path) -> JournalBook:
         (stream,) = file.execute("SELECT value FROM meta WHERE key = 'stream'").fetchone()
         registers = file.execute("SELECT no, device, key FROM register")
         names = {no: (device, key) for no, device, key in registers}
-        rows = file.execute("SELECT seq, body, at, boot, mono, clock FROM entry ORDER BY seq")
-        entries = [Entry(seq, msgspec.Raw(body), *stamp) for seq, body, *stamp in rows]
+        rows = file.execute(f"SELECT {COLUMNS} FROM entry ORDER BY seq")
+        entries = [entry_of(row) for row in rows]
         lost: list[Loss] = file.execute("SELECT first, last, reason FROM lost").fetchall()
         fixes = {
             boot: Fix(offset, ClockQuality(quality), mono)
