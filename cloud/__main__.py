@@ -17,10 +17,11 @@ from common.settings import read_secret
 GOOD, FAILED, USAGE = 0, 1, 2
 CONFIG = "INMETTER_CLOUD_CONFIG"
 ROLES = {
-    "all": ("web", "ingest", "dispatch"),
+    "all": ("web", "ingest", "dispatch", "upkeep"),
     "web": ("web",),
     "ingest": ("ingest",),
     "dispatch": ("dispatch",),
+    "upkeep": ("upkeep",),
 }
 
 
@@ -106,10 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"]
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("all", help="web, ingest and dispatch in one process")
+    commands.add_parser("all", help="web, ingest, dispatch and upkeep in one process")
     commands.add_parser("web", help="the REST API and the dashboard")
     commands.add_parser("ingest", help="takes in what gateways say")
     commands.add_parser("dispatch", help="sends commands")
+    commands.add_parser("upkeep", help="sums up readings by hour and day")
     commands.add_parser("migrate", help="bring the database to this version's structure")
     user = commands.add_parser("user", help="accounts").add_subparsers(
         dest="user_command", required=True

@@ -15,11 +15,12 @@ from cloud.storage.migrations import is_current, migrate
 from cloud.workers.dispatch import DispatchWorker
 from cloud.workers.ingest import IngestWorker
 from cloud.workers.patience import patiently
+from cloud.workers.upkeep import Upkeep
 from common.clock import Clock, SystemClock
 from common.errors import ConfigError, Unreachable
 from common.logs import events
 
-ROLES = ("web", "ingest", "dispatch")
+ROLES = ("web", "ingest", "dispatch", "upkeep")
 STOP_S = 5
 SWITCH_S = 0.0005
 """How long a thread may keep the others waiting: a page that is built must not hold up a commit."""
@@ -87,6 +88,7 @@ class App:
             "web": self._serve_web,
             "ingest": self._ingest.run,
             "dispatch": self._dispatch.run,
+            "upkeep": Upkeep(self.store, self._clock).run,
         }
         tasks = [asyncio.create_task(parts[role](), name=role) for role in self._roles]
         stopped = asyncio.create_task(self._stop.wait())

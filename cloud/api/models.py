@@ -162,7 +162,7 @@ class Meter(Model):
 
 
 class Consumption(Model):
-    """What was consumed in one local hour or day."""
+    """What was consumed in one period by the clock and the calendar of the site."""
 
     start: Time
     end: Time
@@ -170,6 +170,9 @@ class Consumption(Model):
     estimated: bool = Field(
         description="Interpolated over a gap, only partly covered by readings, not over yet,"
         " or the index went back"
+    )
+    measured_percent: Exact = Field(
+        description="How much of the time lies between readings that are near each other"
     )
 
 

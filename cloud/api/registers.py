@@ -1,7 +1,7 @@
 """Routes: what a register measured, and what was consumed."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 from cloud.api import book_models, models
 from cloud.api.deps import NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
+from cloud.domain.consumption import Step
 from cloud.services import completeness, metering
 from cloud.services.views import ConsumptionView, RegisterCompletenessView
 from common.clock import to_datetime, to_ms
@@ -55,11 +56,11 @@ def list_consumption(
     register_id: RowId,
     start: Start,
     end: End = None,
-    step: Annotated[Literal["hour", "day"], Query(description="By the clock of the site")] = "day",
+    step: Annotated[Step, Query(description="By the clock of the site")] = Step.DAY,
 ) -> Sequence[ConsumptionView]:
-    """Consumption of each local hour or day that overlaps the span.
+    """Consumption of each local period that overlaps the span.
 
-    A day has 23, 24 or 25 hours. At most 1500 periods.
+    A day has 23, 24 or 25 hours, a week begins on Monday. At most 1500 periods.
     """
     until = end or to_datetime(now_ms)
     span_ms(start, until)

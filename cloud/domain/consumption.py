@@ -20,10 +20,14 @@ MINUTE_MS = 60_000
 
 
 class Step(StrEnum):
-    """How long a period is, by the clock on the site's wall."""
+    """How long a period is, by the clock and the calendar on the site's wall."""
 
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +63,19 @@ class Amount:
 
 
 def boundaries(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
-    """The instants (UTC) that bound all local hours or days that overlap start..end.
+    """The instants (UTC) that bound all local periods of ``step`` that overlap start..end.
 
-    A local day has 23, 24 or 25 hours. ``start`` and ``end`` are aware; an empty span gives no
-    boundary. Raises Permanent when there are more than MAX_PERIODS periods, or a time is so near
-    the calendar's edge that its neighbours cannot be told.
+    A local day has 23, 24 or 25 hours, and a week begins on Monday (ISO 8601). ``start`` and
+    ``end`` are aware; an empty span gives no boundary. Raises Permanent when there are more than
+    MAX_PERIODS periods, or a time is so near the calendar's edge that its neighbours cannot be
+    told.
     """
     if start >= end:
         return []
-    longest = timedelta(hours=1) if step is Step.HOUR else timedelta(days=1)
-    if (end - start) / longest > MAX_PERIODS:
+    if (end - start) / _LENGTH[step] > MAX_PERIODS:
         raise Permanent(f"more than {MAX_PERIODS} periods; ask for less at a time")
     try:
-        return _hours(start, end, zone) if step is Step.HOUR else _days(start, end, zone)
+        return _hours(start, end, zone) if step is Step.HOUR else _days(step, start, end, zone)
     except OverflowError as error:
         raise Permanent("the span touches the end of the calendar") from error
 
@@ -88,13 +92,28 @@ def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
     return found[1:] if shifted_by_half else found
 
 
-def _days(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
-    day = start.astimezone(zone).date()
+def _days(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    day = _first_day(step, start.astimezone(zone).date())
     found = [_midnight(day, zone)]
     while found[-1] < end:
-        day += timedelta(days=1)
+        day = _first_day(step, day + timedelta(days=_LONGEST[step]))
         found.append(_midnight(day, zone))
     return found
+
+
+_MONTHS = {Step.MONTH: 1, Step.QUARTER: 3, Step.YEAR: 12}
+_LONGEST = {Step.DAY: 1, Step.WEEK: 7, Step.MONTH: 31, Step.QUARTER: 92, Step.YEAR: 366}
+_LENGTH = {Step.HOUR: timedelta(hours=1)} | {
+    step: timedelta(days=days) for step, days in _LONGEST.items()
+}
+
+
+def _first_day(step: Step, day: date) -> date:
+    """The first day of the period that has ``day``."""
+    if step in _MONTHS:
+        into = (day.month - 1) % _MONTHS[step]
+        return day.replace(month=day.month - into, day=1)
+    return day - timedelta(days=day.weekday()) if step is Step.WEEK else day
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -6,6 +6,7 @@ from itertools import chain, repeat
 import msgspec
 from msgspec.structs import astuple
 
+from cloud.domain.consumption import HOUR_MS
 from cloud.domain.entries import plausible, why_impossible
 from cloud.services import commands
 from cloud.services.books import StreamBook
@@ -127,6 +128,7 @@ class JournalWriter:
         uow = self._uow
         if self._readings:
             self._reject_second(frozenset(uow.readings.add(self._readings, self._now_ms)))
+            uow.rollups.add_marks({(row[0], row[1] - row[1] % HOUR_MS) for row in self._readings})
         commands.record_results(uow, self._reports)
         uow.events.add(self._events)
         uow.ledger.reject(self._rejected)

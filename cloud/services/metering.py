@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from cloud.domain.consumption import Step, amounts, boundaries, tolerance_ms
+from cloud.services.boundaries import look_up
 from cloud.services.gateways import answers, gateway_views
 from cloud.services.views import (
     ConsumptionView,
@@ -102,9 +102,9 @@ def series(
 
 
 def consumption(
-    store: Store, register_id: int, step: Literal["hour", "day"], start: datetime, end: datetime
+    store: Store, register_id: int, step: Step, start: datetime, end: datetime
 ) -> list[ConsumptionView]:
-    """Consumption of each local ``hour`` or ``day`` of the site that overlaps start..end.
+    """Consumption of each local period of the site that overlaps start..end.
 
     ``start`` and ``end`` are aware. Raises NotFound; Permanent when the register does not count,
     or for too many periods at once.
@@ -115,17 +115,24 @@ def consumption(
         if not definition.counting:
             raise Permanent(f"register {register_id} ({definition.kind.value}) is no index")
         device = uow.meters.devices([register.device_id])[0]
-        instants = boundaries(Step(step), start, end, zone_of(device.timezone))
-        marks = uow.meters.boundaries(register_id, [to_ms(instant) for instant in instants])
+        instants = boundaries(step, start, end, zone_of(device.timezone))
+        tolerance = tolerance_ms(definition.interval_s)
+        found = look_up(uow, register_id, list(map(to_ms, instants)), step, tolerance)
     return [
         ConsumptionView(
             start=to_datetime(amount.start),
             end=to_datetime(amount.end),
             value=None if amount.value is None else from_scaled(amount.value, definition.decimals),
             estimated=amount.estimated,
+            measured_percent=_percent_left(amount.end - amount.start, without),
         )
-        for amount in amounts(marks, tolerance_ms(definition.interval_s))
+        for amount, without in zip(amounts(found.marks, tolerance), found.unmeasured, strict=True)
     ]
+
+
+def _percent_left(whole: int, without: int) -> Decimal:
+    """Cut to a tenth: 100 means all of it."""
+    return from_scaled((whole - without) * 1000 // whole, 1)
 
 
 def register_view(row: RegisterRow) -> RegisterView:

@@ -77,7 +77,8 @@ class Presence:
 
     def greet(self, gateway: GatewayRow, hello: Hello, stream: StreamRow | None) -> StreamRow:
         """Note what a gateway said of itself; returns its stream, made if it is new."""
-        gateways = self._uow.gateways
+        gateways, timezone = self._uow.gateways, self._uow.books.timezone
+        before = timezone(gateway.id)
         _, site_name, zone = site = _site(hello)
         site_id = gateways.ensure_site(*site)
         gateways.greeted(
@@ -88,6 +89,8 @@ class Presence:
             seen_at=self._now_ms,
         )
         gateways.rename_site_of_one(site_id, site_name, zone)
+        if timezone(gateway.id) != before:
+            self._uow.rollups.forget_days(gateway.id)
         if stream is None:
             stream = self._uow.ledger.add_stream(gateway.id, hello.stream, self._now_ms)
         # A stream's first hello may count its boots from one again: the journal is a new one.

@@ -172,12 +172,14 @@ class ConsumptionView:
 
     ``value`` is None when there is no reading to tell from; ``estimated`` when the index at a
     boundary was interpolated between readings that are too far from it, or the period is not over.
+    ``measured_percent``: how much of the time lies between readings that are near each other.
     """
 
     start: datetime
     end: datetime
     value: Decimal | None
     estimated: bool
+    measured_percent: Decimal
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,42 @@ latest = _table(
     Column("received_at", Millis, nullable=False),
 )
 
+
+def _span_columns() -> list[SchemaItem]:
+    """Of what the readings of a span of time say: cloud.domain.spans.Span."""
+    return [
+        Column("register_id", Id, primary_key=True, autoincrement=False),
+        Column("at", Millis, primary_key=True, autoincrement=False),  # when the span begins
+        Column("first_at", Millis, nullable=False),
+        Column("first_value", BigInt, nullable=False),
+        Column("first_quality", SmallInteger, nullable=False),
+        Column("last_at", Millis, nullable=False),
+        Column("last_value", BigInt, nullable=False),
+        Column("last_quality", SmallInteger, nullable=False),
+        Column("readings", Integer, nullable=False),  # that have a value
+        Column("low", BigInt, nullable=False),
+        Column("high", BigInt, nullable=False),
+        Column("gap_ms", BigInt, nullable=False),
+    ]
+
+
+# Derived from the readings, but for the spans that have a mark. A span without readings has no row.
+hourly = _table("hourly", *_span_columns())  # hours of UTC
+daily = _table("daily", *_span_columns())  # days of the site's calendar
+
+mark = _table(
+    "mark",  # readings of this hour came since it was rolled up; n counts how often
+    Column("register_id", Id, primary_key=True, autoincrement=False),
+    Column("at", Millis, primary_key=True, autoincrement=False),
+    Column("n", BigInt, nullable=False),
+)
+
+turn = _table(
+    "turn",  # work that one process does at a time, however many run: whoever writes its row
+    Column("work", Key(), primary_key=True),
+    Column("n", BigInt, nullable=False),
+)
+
 event = _table(
     "event",
     Column("stream_id", Id, primary_key=True, autoincrement=False),

@@ -24,8 +24,10 @@ from cloud.storage.ledger import Ledger
 from cloud.storage.losses import Losses
 from cloud.storage.meters import Meters
 from cloud.storage.overview import Overview
+from cloud.storage.partitions import Partitions
 from cloud.storage.quarantine import Quarantine
 from cloud.storage.readings import Readings
+from cloud.storage.rollups import Rollups
 from cloud.storage.rules import Rules
 from common.errors import Retryable
 
@@ -53,8 +55,10 @@ class UnitOfWork:
         self.losses = Losses(connection)
         self.meters = Meters(connection)
         self.overview = Overview(connection)
+        self.partitions = Partitions(connection)
         self.quarantine = Quarantine(connection)
         self.readings = Readings(connection)
+        self.rollups = Rollups(connection)
         self.rules = Rules(connection)
 
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cloud.domain.consumption import Step
 from cloud.services import metering
 from cloud.services.store import Store
 from common.clock import to_datetime, to_ms
@@ -32,7 +33,9 @@ def _every_quarter(start: datetime, end: datetime, per_quarter: int) -> list[tup
     return [(at, 1000 + n * per_quarter) for n, at in enumerate(range(first, last + 1, QUARTER))]
 
 
-@pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, (24, 23, 24)), (10, 25, (24, 25, 24))])
+@pytest.mark.parametrize(
+    ("month", Step.DAY, "hours"), [(3, 29, (24, 23, 24)), (10, 25, (24, 25, 24))]
+)
 def test_consumption_by_day_over_a_change_of_the_clocks(
     *, store: Store, data: MasterData, device: int, month: int, day: int, hours: tuple[int, ...]
 ) -> None:
@@ -40,7 +43,7 @@ def test_consumption_by_day_over_a_change_of_the_clocks(
     start = datetime(2026, month, day, tzinfo=BUCHAREST) - timedelta(days=1)
     end = start + timedelta(days=3)
     data.add_readings(register, _every_quarter(start, end, per_quarter=250))
-    found = metering.consumption(store, register, "day", start, end)
+    found = metering.consumption(store, register, Step.DAY, start, end)
     assert [(one.value, one.estimated) for one in found] == [
         (Decimal(hour), False) for hour in hours
     ]
@@ -49,7 +52,7 @@ def test_consumption_by_day_over_a_change_of_the_clocks(
     assert str(found[0].value) == "24.000"
 
 
-@pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (10, 25, 25)])
+@pytest.mark.parametrize(("month", Step.DAY, "hours"), [(3, 29, 23), (10, 25, 25)])
 def test_consumption_by_hour_over_a_change_of_the_clocks(
     *, store: Store, data: MasterData, device: int, month: int, day: int, hours: int
 ) -> None:
@@ -57,7 +60,7 @@ def test_consumption_by_hour_over_a_change_of_the_clocks(
     start = datetime(2026, month, day, tzinfo=BUCHAREST)
     end = datetime(2026, month, day + 1, tzinfo=BUCHAREST)
     data.add_readings(register, _every_quarter(start, end, per_quarter=250))
-    found = metering.consumption(store, register, "hour", start, end)
+    found = metering.consumption(store, register, Step.HOUR, start, end)
     assert [(one.value, one.estimated) for one in found] == [(Decimal(1), False)] * hours
 
 
@@ -72,7 +75,7 @@ def test_a_gap_over_midnight_is_interpolated_and_flagged_on_both_days(
         register,
         [(to_ms(first), 0), (to_ms(before), 800), (to_ms(after), 2000), (to_ms(last), 5000)],
     )
-    found = metering.consumption(store, register, "day", first, last)
+    found = metering.consumption(store, register, Step.DAY, first, last)
     assert [(one.value, one.estimated) for one in found] == [
         (Decimal("1.100"), True),
         (Decimal("3.900"), True),
@@ -88,7 +91,7 @@ def test_an_index_that_went_back_gives_no_value(
     data.add_readings(
         register, [(to_ms(start) + n * HOUR, value) for n, value in enumerate(values)]
     )
-    found = metering.consumption(store, register, "hour", start, start + timedelta(hours=3))
+    found = metering.consumption(store, register, Step.HOUR, start, start + timedelta(hours=3))
     assert [(one.value, one.estimated) for one in found] == [
         (Decimal("0.150"), False),
         (None, True),
@@ -108,7 +111,7 @@ def test_consumption_before_between_and_after_readings(
          (half_past + 4 * QUARTER, 150)],
     )  # fmt: skip
     hour = timedelta(hours=1)
-    found = metering.consumption(store, register, "hour", start - hour, start + 3 * hour)
+    found = metering.consumption(store, register, Step.HOUR, start - hour, start + 3 * hour)
     assert [(one.value, one.estimated) for one in found] == [
         (None, False),
         (Decimal("0.010"), True),
@@ -128,7 +131,7 @@ def test_readings_without_a_value_are_passed_over(
         [(first - 1000, 100), (first, None), (first + 1000, 102),
          (last - 1000, 200), (last, None), (last + 1000, 202)],
     )  # fmt: skip
-    (found,) = metering.consumption(store, register, "hour", start, start + timedelta(hours=1))
+    (found,) = metering.consumption(store, register, Step.HOUR, start, start + timedelta(hours=1))
     assert (found.value, found.estimated) == (Decimal("0.100"), False)
 
 
@@ -139,7 +142,7 @@ def test_an_index_of_doubtful_quality_makes_an_estimate(
     start = datetime(2026, 6, 1, 10, tzinfo=UTC)
     data.add_readings(register, [(to_ms(start), 100)])
     data.add_readings(register, [(to_ms(start) + HOUR, 200)], quality=Quality.TIME_UNCERTAIN)
-    (found,) = metering.consumption(store, register, "hour", start, start + timedelta(hours=1))
+    (found,) = metering.consumption(store, register, Step.HOUR, start, start + timedelta(hours=1))
     assert (found.value, found.estimated) == (Decimal("0.100"), True)
 
 
@@ -148,7 +151,7 @@ def test_consumption_without_any_reading_is_unknown(
 ) -> None:
     register = data.add_register(device)
     start = datetime(2026, 6, 1, tzinfo=BUCHAREST)
-    found = metering.consumption(store, register, "day", start, start + timedelta(days=2))
+    found = metering.consumption(store, register, Step.DAY, start, start + timedelta(days=2))
     assert [(one.value, one.estimated) for one in found] == [(None, False)] * 2
 
 
@@ -157,7 +160,7 @@ def test_two_months_of_hours_add_up(store: Store, data: MasterData, device: int)
     start = datetime(2026, 5, 1, tzinfo=UTC)
     end = start + timedelta(days=60)
     data.add_readings(register, _every_quarter(start, end, per_quarter=3))
-    found = metering.consumption(store, register, "hour", start, end)
+    found = metering.consumption(store, register, Step.HOUR, start, end)
     assert len(found) == 60 * 24
     assert sum((one.value or Decimal(0)) for one in found) == Decimal("17.280")
     assert not any(one.estimated for one in found)
@@ -169,9 +172,9 @@ def test_what_does_not_count_has_no_consumption(
     register = data.add_register(device, "power", kind=Kind.POWER)
     start = datetime(2026, 6, 1, tzinfo=UTC)
     with pytest.raises(Permanent, match="no index"):
-        metering.consumption(store, register, "day", start, start + timedelta(days=1))
+        metering.consumption(store, register, Step.DAY, start, start + timedelta(days=1))
     with pytest.raises(NotFound):
-        metering.consumption(store, 4711, "day", start, start + timedelta(days=1))
+        metering.consumption(store, 4711, Step.DAY, start, start + timedelta(days=1))
 
 
 def test_a_time_zone_that_nobody_knows_is_an_error_and_not_utc(
@@ -181,7 +184,7 @@ def test_a_time_zone_that_nobody_knows_is_an_error_and_not_utc(
     register = data.add_register(data.add_device(data.add_gateway(site)))
     start = datetime(2026, 6, 1, tzinfo=UTC)
     with pytest.raises(Permanent, match="Mars/Olympus"):
-        metering.consumption(store, register, "day", start, start + timedelta(days=1))
+        metering.consumption(store, register, Step.DAY, start, start + timedelta(days=1))
 
 
 def test_pages_of_readings_join_without_loss_or_repetition(

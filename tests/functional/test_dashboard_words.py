@@ -127,12 +127,15 @@ def test_a_curve_is_broken_where_readings_are_missing() -> None:
     assert charts.site_ms(NOON, BERLIN) - round(NOON.timestamp() * 1000) == 3_600_000
 
 
+ALL = Decimal(100)
+
+
 def test_estimated_bars_are_hatched_and_unknown_ones_are_not_drawn() -> None:
     hour = timedelta(hours=1)
     periods = [
-        ConsumptionView(NOON, NOON + hour, Decimal("1.5"), estimated=False),
-        ConsumptionView(NOON + hour, NOON + 2 * hour, Decimal("0.5"), estimated=True),
-        ConsumptionView(NOON + 2 * hour, NOON + 3 * hour, None, estimated=False),
+        ConsumptionView(NOON, NOON + hour, Decimal("1.5"), False, ALL),
+        ConsumptionView(NOON + hour, NOON + 2 * hour, Decimal("0.5"), True, ALL),
+        ConsumptionView(NOON + 2 * hour, NOON + 3 * hour, None, False, ALL),
     ]
     options = charts.bars(periods, Kind.VOLUME, BERLIN, "%H:%M")
     text = str(options)

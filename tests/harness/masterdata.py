@@ -5,8 +5,10 @@ from typing import Any
 
 from sqlalchemy import Table, insert
 
+from cloud.domain.consumption import HOUR_MS
 from cloud.storage import tables
 from cloud.storage.engine import open_engine
+from cloud.storage.rollups import Rollups
 from common.messages.envelope import encode
 from common.messages.uplink import DeviceStatus, Status
 from common.registers import Kind, Medium
@@ -104,9 +106,10 @@ class MasterData:
         self, register_id: int, readings: Iterable[tuple[int, int | None]], quality: int = 0
     ) -> None:
         """(at, scaled value) each, in order of time; the last one becomes the latest."""
+        found = list(readings)
         rows = [
             {"register_id": register_id, "at": at, "value": value, "quality": quality, "raw": 7}
-            for at, value in readings
+            for at, value in found
         ]
         with self._engine.begin() as connection:
             for start in range(0, len(rows), 5000):
@@ -114,6 +117,7 @@ class MasterData:
             latest = tables.latest
             connection.execute(latest.delete().where(latest.c.register_id == register_id))
             connection.execute(insert(latest).values(**rows[-1], received_at=rows[-1]["at"]))
+            Rollups(connection).add_marks({(register_id, at - at % HOUR_MS) for at, _ in found})
 
     def add_stream(
         self, gateway_id: int, ranges: Iterable[tuple[int, int]] = (), stream: str = STREAM

@@ -13,6 +13,7 @@ from cloud.dashboard.problems import told
 from cloud.dashboard.registers import RegisterTable
 from cloud.dashboard.shell import BUILD_S, card, frame
 from cloud.dashboard.widgets import Age, Pill, Text, Value, box, medium_chip, restyle, svg
+from cloud.domain.consumption import Step
 from cloud.services import metering
 from cloud.services.store import Store
 from cloud.services.views import ConsumptionView, LatestView, MeterView
@@ -60,9 +61,11 @@ def register(store: Store, live: Live, clock: Clock) -> None:
                 number = meter.index.register.id
                 hours, days = await asyncio.gather(
                     asyncio.to_thread(
-                        metering.consumption, store, number, "hour", now - HOURS, now
+                        metering.consumption, store, number, Step.HOUR, now - HOURS, now
                     ),
-                    asyncio.to_thread(metering.consumption, store, number, "day", now - DAYS, now),
+                    asyncio.to_thread(
+                        metering.consumption, store, number, Step.DAY, now - DAYS, now
+                    ),
                 )
                 consumption.show(hours, days)
                 top.show_periods(hours, days)

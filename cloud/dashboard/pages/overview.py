@@ -15,6 +15,7 @@ from cloud.dashboard.output_card import OutputCard, rule_of
 from cloud.dashboard.problems import told
 from cloud.dashboard.shell import BUILD_S, Frame, frame
 from cloud.dashboard.widgets import Stat, Text, box, empty, link
+from cloud.domain.consumption import Step
 from cloud.services import gateways, metering, outputs, rules
 from cloud.services.store import Store
 from cloud.services.views import ConsumptionView, GatewayView, MeterView, OutputView, RuleView
@@ -72,7 +73,7 @@ def register(store: Store, live: Live, clock: Clock) -> None:
 
 def _last_day(store: Store, register_id: int, now_ms: int) -> Sequence[ConsumptionView]:
     end = to_datetime(now_ms)
-    return metering.consumption(store, register_id, "hour", end - timedelta(hours=23), end)
+    return metering.consumption(store, register_id, Step.HOUR, end - timedelta(hours=23), end)
 
 
 def _subtitle(page: Frame, meters: Sequence[MeterView]) -> None:

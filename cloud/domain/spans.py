@@ -1,0 +1,134 @@
+"""Hours and days of readings, summed up: enough to tell the index at any boundary between them.
+
+An index is known where two readings are near each other. So a span keeps its first and its last
+reading, and neighbouring spans together tell the index between them as the readings themselves do.
+Times are epoch milliseconds (UTC), values are scaled by their register's decimals.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, pairwise
+from typing import NamedTuple
+
+from cloud.domain.consumption import HOUR_MS, Boundary, Index
+from common.reading import Quality
+
+
+class Span(NamedTuple):
+    """What the readings with a value say that lie in a span of time, which begins at ``at``.
+
+    ``gap_ms``: how much of the time between the first and the last lies between hours whose
+    readings are too far apart for the index between them to be known.
+    """
+
+    register_id: int
+    at: int
+    first_at: int
+    first_value: int
+    first_quality: int
+    last_at: int
+    last_value: int
+    last_quality: int
+    readings: int
+    low: int
+    high: int
+    gap_ms: int = 0
+
+    @property
+    def first(self) -> Index:
+        """The index at the first reading."""
+        return Index(self.first_at, self.first_value, self.first_quality == Quality.GOOD)
+
+    @property
+    def last(self) -> Index:
+        """The index at the last reading."""
+        return Index(self.last_at, self.last_value, self.last_quality == Quality.GOOD)
+
+
+def merged(at: int, spans: Sequence[Span], tolerance: int) -> Span:
+    """One span that begins at ``at``, of at least one of one register, in order."""
+    first, last = spans[0], spans[-1]
+    between = sum(end - start for start, end in _gaps(spans, tolerance))
+    return Span(
+        first.register_id,
+        at,
+        first.first_at,
+        first.first_value,
+        first.first_quality,
+        last.last_at,
+        last.last_value,
+        last.last_quality,
+        sum(one.readings for one in spans),
+        min(one.low for one in spans),
+        max(one.high for one in spans),
+        between + sum(one.gap_ms for one in spans),
+    )
+
+
+def marks(instants: Iterable[int], spans: Sequence[Span]) -> list[Boundary]:
+    """Each instant with the readings next to it.
+
+    ``spans`` are in order, with the nearest on either side of the instants, and none of them
+    begins before an instant and ends after it.
+    """
+    begins = [one.at for one in spans]
+    found = []
+    for instant in instants:
+        place = bisect_left(begins, instant)
+        before = spans[place - 1].last if place else None
+        after = spans[place].first if place < len(spans) else None
+        if after and after.at == instant:
+            before = after
+        found.append(Boundary(instant, before, after))
+    return found
+
+
+def doubtful(
+    instants: Iterable[int], spans: Sequence[Span], changed: Collection[int], width: int
+) -> list[int]:
+    """The instants of which the spans may not tell the neighbours, since something changed near.
+
+    ``changed``: when hours begin whose readings the spans do not have all. A span is not longer
+    than ``width``, which is an hour or more.
+    """
+    begins, hours = [one.at for one in spans], sorted(changed)
+    found = []
+    for instant in instants if hours else ():
+        place = bisect_left(begins, instant)
+        start = begins[place - 1] if place else hours[0]
+        end = begins[place] + width if place < len(begins) else hours[-1] + 1
+        # An hour that begins in one span may end in the next.
+        near = bisect_right(hours, start - HOUR_MS)
+        if near < len(hours) and hours[near] < end:
+            found.append(instant)
+    return found
+
+
+def unmeasured(bounds: Sequence[int], spans: Sequence[Span], tolerance: int) -> list[int]:
+    """How much of each period between neighbouring ``bounds`` (ms) no two readings enclose that
+    are near each other, as far as whole spans tell.
+
+    ``spans`` as for ``marks``; none begins in one period and ends in another.
+    """
+    totals = [0] * max(0, len(bounds) - 1)
+    if not totals:
+        return totals
+    gaps = _gaps(spans, tolerance)
+    first, last = (spans[0].first_at, spans[-1].last_at) if spans else (bounds[-1], bounds[-1])
+    for start, end in chain([(bounds[0], first)], gaps, [(last, bounds[-1])]):
+        place = max(0, bisect_right(bounds, start) - 1)
+        while place < len(totals) and bounds[place] < end:
+            totals[place] += min(end, bounds[place + 1]) - max(start, bounds[place])
+            place += 1
+    for span in spans:
+        place = bisect_right(bounds, span.at) - 1
+        if 0 <= place < len(totals):
+            totals[place] += span.gap_ms
+    return totals
+
+
+def _gaps(spans: Iterable[Span], tolerance: int) -> Iterator[tuple[int, int]]:
+    """From when to when between two spans the index is not known."""
+    for one, other in pairwise(spans):
+        if other.first_at - one.last_at > tolerance:
+            yield one.last_at, other.first_at

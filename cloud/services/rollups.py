@@ -1,0 +1,109 @@
+"""Keeps hours and days of readings summed up, after whatever readings came, however late."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import groupby, pairwise
+from operator import attrgetter, itemgetter
+
+from cloud.domain.consumption import HOUR_MS, Step, boundaries, tolerance_ms
+from cloud.domain.spans import Span, merged
+from cloud.services.metering import zone_of
+from cloud.storage.rollups import Calendar, Mark, Marked
+from cloud.storage.unit_of_work import Store, UnitOfWork
+from common.clock import to_datetime, to_ms
+
+MARKS = 5_000
+"""Hours that are rolled up in one transaction."""
+
+REGISTERS = 500
+"""Registers that are looked at in one statement."""
+
+Stretch = tuple[int, int]
+"""From when (inclusive) to when."""
+
+
+def roll_up(store: Store) -> int:
+    """Bring the hours that are marked now, and their days, up to date. How many hours it were.
+
+    MARKS in one transaction; what is marked again meanwhile stays for the next time.
+    """
+    done, after = 0, (0, 0)
+    while True:
+        with store.read() as uow:
+            if not uow.rollups.marks(after, 1):
+                return done
+        marks = store.run(partial(_roll_up, after=after))
+        if not marks:
+            return done
+        done += len(marks)
+        after = marks[-1].register_id, marks[-1].at
+
+
+def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
+    uow.rollups.take_turn()
+    marks = uow.rollups.marks(after, MARKS)
+    calendars = uow.rollups.calendars({one.register_id for one in marks})
+    known = [one for one in marks if one.register_id in calendars]
+    for (start, end), ids in _by_stretch(_hours(known)):
+        uow.rollups.save_hours(uow.rollups.of_readings(ids, start, end))
+    for (start, end), ids in _by_stretch(_days(known, calendars)):
+        uow.rollups.save_days(list(_sum_up(uow, ids, start, end, calendars)))
+    uow.rollups.remove_marks(marks)
+    return marks
+
+
+def _hours(marks: Sequence[Mark]) -> Iterator[tuple[int, Stretch]]:
+    """Of each register the stretches of marked hours, in order."""
+    for register_id, its in groupby(marks, attrgetter("register_id")):
+        start = end = 0
+        for one in its:
+            if one.at != end:
+                if end:
+                    yield register_id, (start, end)
+                start = one.at
+            end = one.at + HOUR_MS
+        yield register_id, (start, end)
+
+
+def _days(marks: Sequence[Mark], calendars: dict[int, Calendar]) -> Iterator[tuple[int, Stretch]]:
+    """Of each register the local days that have to do with a marked hour."""
+    known: dict[tuple[str, int], list[Stretch]] = {}
+    for register_id, its in groupby(marks, attrgetter("register_id")):
+        timezone = calendars[register_id].timezone
+        days = set()
+        for one in its:
+            key = (timezone, one.at)
+            if key not in known:
+                start = to_datetime(one.at)
+                bounds = boundaries(
+                    Step.DAY, start, start + timedelta(milliseconds=HOUR_MS), zone_of(timezone)
+                )
+                instants = [to_ms(instant) for instant in bounds]
+                known[key] = list(pairwise(instants))
+            days.update(known[key])
+        for day in sorted(days):
+            yield register_id, day
+
+
+def _by_stretch(
+    stretches: Iterable[tuple[int, Stretch]],
+) -> Iterator[tuple[Stretch, Sequence[int]]]:
+    """Each stretch with the registers that have it, REGISTERS at a time."""
+    registers = defaultdict(list)
+    for register_id, stretch in stretches:
+        registers[stretch].append(register_id)
+    for stretch, ids in registers.items():
+        for first in range(0, len(ids), REGISTERS):
+            yield stretch, ids[first : first + REGISTERS]
+
+
+def _sum_up(
+    uow: UnitOfWork, ids: Sequence[int], start: int, end: int, calendars: dict[int, Calendar]
+) -> Iterator[Span]:
+    """A day of each register. Where it does not begin with an hour of UTC, of its readings."""
+    whole = start % HOUR_MS == 0 and end % HOUR_MS == 0
+    look = uow.rollups.hours if whole else uow.rollups.of_readings
+    for register_id, spans in groupby(look(ids, start, end), itemgetter(0)):
+        yield merged(start, list(spans), tolerance_ms(calendars[register_id].interval_s))

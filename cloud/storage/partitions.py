@@ -1,0 +1,87 @@
+"""Months of readings and hours, each in a part of the table that can be dropped as a whole.
+
+On MariaDB and MySQL only; SQLite has no parts. A part is named by its month (UTC). Before the first
+month there is one for what is older, after the last one for what comes too early.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from cloud.storage.upsert import is_sqlite
+from common.clock import to_datetime, to_ms
+
+PARTITIONED = ("reading", "hourly")
+OLDER, LATER = "older", "later"
+MONTHS_AHEAD = 3
+
+
+class Partitions:
+    """The parts of the tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._none = is_sqlite(connection)
+
+    def of(self, table: str) -> dict[str, int | None]:
+        """By name, in order: before which time (ms) what it holds was; None for the last one."""
+        if self._none:
+            return {}
+        found = self._connection.execute(
+            text(
+                "SELECT partition_name, partition_description FROM information_schema.partitions"
+                " WHERE table_schema = DATABASE() AND table_name = :table"
+                " AND partition_name IS NOT NULL ORDER BY partition_ordinal_position"
+            ),
+            {"table": table},
+        )
+        return {name: None if until == "MAXVALUE" else int(until) for name, until in found}
+
+    def begin(self, table: str, first_ms: int, now_ms: int) -> None:
+        """Part a table that is whole by the months from ``first_ms`` on."""
+        if self._none:
+            return
+        parts = [_part(OLDER, _month(to_datetime(first_ms)))]
+        parts += [_part(*month) for month in _months(first_ms, now_ms)]
+        self._alter(table, f"PARTITION BY RANGE (at) ({', '.join([*parts, _LAST])})")
+
+    def extend(self, now_ms: int) -> list[str]:
+        """Have parts for the months to come; the names of those that were made."""
+        made = []
+        for table in PARTITIONED:
+            bounds = [until for until in self.of(table).values() if until is not None]
+            months = list(_months(max(bounds, default=now_ms), now_ms))
+            if bounds and months:
+                parts = ", ".join([*(_part(*month) for month in months), _LAST])
+                self._alter(table, f"REORGANIZE PARTITION {LATER} INTO ({parts})")
+                made += [f"{table}.{name}" for name, _ in months]
+        return made
+
+    def _alter(self, table: str, how: str) -> None:
+        self._connection.exec_driver_sql(f"ALTER TABLE {table} {how}")
+
+
+_LAST = f"PARTITION {LATER} VALUES LESS THAN MAXVALUE"
+
+
+def _part(name: str, until: datetime) -> str:
+    return f"PARTITION {name} VALUES LESS THAN ({to_ms(until)})"
+
+
+def _months(first_ms: int, now_ms: int) -> Iterator[tuple[str, datetime]]:
+    """Name and end of the months from that of ``first_ms`` to MONTHS_AHEAD of ``now_ms``."""
+    month, last = _month(to_datetime(first_ms)), _month(to_datetime(now_ms))
+    for _ in range(MONTHS_AHEAD):
+        last = _next(last)
+    while month <= last:
+        yield f"m{month:%Y%m}", _next(month)
+        month = _next(month)
+
+
+def _month(instant: datetime) -> datetime:
+    return datetime(instant.year, instant.month, 1, tzinfo=UTC)
+
+
+def _next(month: datetime) -> datetime:
+    return _month(month + timedelta(days=31))

@@ -1,0 +1,241 @@
+"""Readings summed up by hour and by day, and the marks of what is still to be summed up.
+
+A mark is set by the transaction that stores readings, counts up with each, and is taken away only
+when it counts what it counted before the readings were looked at. So no reading is missed, and what
+stores readings does not wait. Those who roll up take turns.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, tuple_, update
+from sqlalchemy.sql.expression import FromClause
+
+from cloud.domain.consumption import HOUR_MS
+from cloud.domain.spans import Span
+from cloud.storage.load_data import can_load, load
+from cloud.storage.tables import daily, device, gateway, hourly, mark, reading, register, site, turn
+from cloud.storage.upsert import insert_missing, is_sqlite, literal_rows
+
+CHUNK = 1000
+
+WORK = "rollups"
+_COLUMNS = ", ".join(Span._fields)
+
+T = TypeVar("T")
+
+Marked = tuple[int, int]
+"""A register's id, and when an hour begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """``n`` counts how often readings of the hour came."""
+
+    register_id: int
+    at: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """What a register's days are made by."""
+
+    timezone: str
+    interval_s: int
+
+
+class Rollups:
+    """Roll-ups in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sqlite = is_sqlite(connection)
+
+    def take_turn(self) -> None:
+        """Nobody else rolls up until the end of this transaction. Writes, so that in a cluster it
+        holds as well."""
+        took = self._connection.execute(
+            update(turn).where(turn.c.work == WORK).values(n=turn.c.n + 1)
+        )
+        if not took.rowcount:
+            insert_missing(self._connection, turn, [{"work": WORK, "n": 1}])
+
+    # Marks
+
+    def add_marks(self, hours: Collection[Marked]) -> None:
+        """There are new readings of these hours."""
+        again = (
+            " ON CONFLICT (register_id, at) DO UPDATE SET n = n + 1"
+            if self._sqlite
+            else " ON DUPLICATE KEY UPDATE n = n + 1"
+        )
+        for some in _chunks(sorted(hours)):
+            rows = literal_rows([(*one, 1) for one in some])
+            self._connection.exec_driver_sql(
+                f"INSERT INTO mark (register_id, at, n) VALUES {rows}{again}"  # noqa: S608
+            )
+
+    def marks(self, after: Marked, limit: int) -> list[Mark]:
+        """The first ``limit`` marks that follow ``after``, by register and time."""
+        register_id, at = after
+        query = (
+            select(mark)
+            .where(
+                mark.c.register_id >= register_id,
+                (mark.c.register_id > register_id) | (mark.c.at > at),
+            )
+            .order_by(mark.c.register_id, mark.c.at)
+            .limit(limit)
+        )
+        return [Mark(*row) for row in self._connection.execute(query)]
+
+    def marked(self, register_ids: Collection[int], start: int, end: int) -> list[Marked]:
+        """The marked hours of these registers that begin from ``start`` (inclusive) to ``end``."""
+        query = (
+            select(mark.c.register_id, mark.c.at)
+            .where(mark.c.register_id.in_(register_ids))
+            .where(mark.c.at >= start, mark.c.at < end)
+        )
+        return [(register_id, at) for register_id, at in self._connection.execute(query)]
+
+    def remove_marks(self, marks: Sequence[Mark]) -> None:
+        """Take away the marks that nothing was added to."""
+        for some in _chunks(marks):
+            keys = [(one.register_id, one.at, one.n) for one in some]
+            self._connection.execute(
+                delete(mark).where(tuple_(mark.c.register_id, mark.c.at, mark.c.n).in_(keys))
+            )
+
+    def forget_days(self, gateway_id: int) -> None:
+        """The gateway's days begin at other times from now on: sum them up anew."""
+        self.take_turn()
+        its = (
+            select(register.c.id)
+            .join(device, device.c.id == register.c.device_id)
+            .where(device.c.gateway_id == gateway_id)
+        )
+        ids = list(self._connection.scalars(its))
+        hours = select(hourly.c.register_id, hourly.c.at).where(hourly.c.register_id.in_(ids))
+        self.add_marks({(id_, at) for id_, at in self._connection.execute(hours)})
+        self._connection.execute(delete(daily).where(daily.c.register_id.in_(ids)))
+
+    # Spans
+
+    def calendars(self, register_ids: Collection[int]) -> dict[int, Calendar]:
+        """By register."""
+        query = (
+            select(register.c.id, site.c.timezone, register.c.interval_s)
+            .join(device, device.c.id == register.c.device_id)
+            .join(gateway, gateway.c.id == device.c.gateway_id)
+            .join(site, site.c.id == gateway.c.site_id)
+            .where(register.c.id.in_(register_ids))
+        )
+        return {id_: Calendar(*rest) for id_, *rest in self._connection.execute(query)}
+
+    def of_readings(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
+        """From ``start`` to ``end`` hour by hour, the first of which begins at ``start``; by
+        register and time."""
+        at, value = reading.c.at, reading.c.value
+        begins = (at - (at - start) % HOUR_MS).label("begins")
+        spans = (
+            select(
+                reading.c.register_id,
+                begins,
+                func.min(at).label("first_at"),
+                func.max(at).label("last_at"),
+                func.count().label("readings"),
+                func.min(value).label("low"),
+                func.max(value).label("high"),
+            )
+            .where(reading.c.register_id.in_(register_ids))
+            .where(at >= start, at < end, value.is_not(None))
+            .group_by(reading.c.register_id, begins)
+            .subquery()
+        )
+        first, last = reading.alias(), reading.alias()
+        query = (
+            select(
+                spans.c.register_id,
+                spans.c.begins,
+                first.c.at,
+                first.c.value,
+                first.c.quality,
+                last.c.at,
+                last.c.value,
+                last.c.quality,
+                spans.c.readings,
+                spans.c.low,
+                spans.c.high,
+            )
+            .join(first, _is(first, spans.c.register_id, spans.c.first_at))
+            .join(last, _is(last, spans.c.register_id, spans.c.last_at))
+        )
+        rows = self._connection.execute(query)
+        return sorted((Span(*row) for row in rows), key=itemgetter(0, 1))
+
+    def hours(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
+        """The hours that begin from ``start`` (inclusive) to ``end``, by register and time."""
+        return self._between(hourly, register_ids, start, end)
+
+    def days(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
+        """The days that begin from ``start`` (inclusive) to ``end``, by register and time."""
+        return self._between(daily, register_ids, start, end)
+
+    def _between(
+        self, table: Table, register_ids: Collection[int], start: int, end: int
+    ) -> list[Span]:
+        query = (
+            select(table)
+            .where(table.c.register_id.in_(register_ids))
+            .where(table.c.at >= start, table.c.at < end)
+            .order_by(table.c.register_id, table.c.at)
+        )
+        return [Span(*row) for row in self._connection.execute(query)]
+
+    def hours_around(self, register_id: int, start: int, end: int) -> list[Span]:
+        """As ``hours``, of one register, with the nearest before and after."""
+        return self._around(hourly, register_id, start, end)
+
+    def days_around(self, register_id: int, start: int, end: int) -> list[Span]:
+        """As ``days``, of one register, with the nearest before and after."""
+        return self._around(daily, register_id, start, end)
+
+    def _around(self, table: Table, register_id: int, start: int, end: int) -> list[Span]:
+        own = select(table).where(table.c.register_id == register_id)
+        before = own.where(table.c.at < start).order_by(table.c.at.desc()).limit(1)
+        after = own.where(table.c.at >= end).order_by(table.c.at).limit(1)
+        inside = self._between(table, [register_id], start, end)
+        found = [self._connection.execute(query).first() for query in (before, after)]
+        one, other = ([Span(*row)] if row else [] for row in found)
+        return one + inside + other
+
+    def save_hours(self, spans: Sequence[Span]) -> None:
+        """In the place of what these hours had."""
+        self._save("hourly", spans)
+
+    def save_days(self, spans: Sequence[Span]) -> None:
+        """In the place of what these days had."""
+        self._save("daily", spans)
+
+    def _save(self, table: str, spans: Sequence[Span]) -> None:
+        if len(spans) >= CHUNK and can_load(self._connection):
+            load(self._connection, table, _COLUMNS, spans, replace=True)
+            return
+        for some in _chunks(spans):
+            self._connection.exec_driver_sql(
+                f"REPLACE INTO {table} ({_COLUMNS}) VALUES {literal_rows(some)}"  # noqa: S608
+            )
+
+
+def _is(
+    row: FromClause, register_id: ColumnElement[int], at: ColumnElement[int]
+) -> ColumnElement[bool]:
+    return and_(row.c.register_id == register_id, row.c.at == at)
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]

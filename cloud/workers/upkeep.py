@@ -1,0 +1,54 @@
+"""Keeps roll-ups up to date and makes room for what comes. Any number may run."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from cloud.services.rollups import roll_up
+from cloud.services.store import Store
+from cloud.services.upkeep import make_room
+from common.clock import Clock
+from common.errors import Retryable
+from common.logs import events
+
+PAUSE_S = 2.0
+"""Between two rounds; and up to a half more, so that several processes do not meet."""
+
+SHARE = 3
+"""It rests so many times as long as it worked: it must not hold up what comes."""
+
+LONGEST_REST_S = 30.0
+ROOM_EVERY_S = 3600.0
+
+
+class Upkeep:
+    """Rolls up readings a little after they came, however late they are."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._room_at: float | None = None
+        self._troubled = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            began_s = self._clock.monotonic()
+            if self._room_at is None or began_s >= self._room_at + ROOM_EVERY_S:
+                await self._try(lambda: make_room(self._store, self._clock.now_ms()))
+                self._room_at = began_s
+            await self._try(lambda: roll_up(self._store))
+            took_s = self._clock.monotonic() - began_s
+            rest_s = min(SHARE * took_s, LONGEST_REST_S)
+            await self._clock.sleep(PAUSE_S * random.uniform(1, 1.5) + rest_s)
+
+    async def _try(self, work: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(work)
+            self._troubled = False
+        except Retryable as error:
+            if not self._troubled:
+                events.warning("upkeep waits: %s", error)
+            self._troubled = True
+        except Exception:  # noqa: BLE001  The worker's outermost loop.
+            events.exception("upkeep stumbled")

@@ -1,0 +1,97 @@
+"""What screens ask for is found by key: no scan of the readings, no sort of them, few parts."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event, text
+
+from cloud.domain.consumption import HOUR_MS, Step
+from cloud.services import metering
+from cloud.services.rollups import roll_up
+from cloud.services.store import Store
+from common.clock import to_ms
+from tests.harness.masterdata import MasterData
+
+LARGE = {"reading", "hourly", "daily"}
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def asked(mariadb_url: str) -> Iterator[tuple[Store, int, list[tuple[str, object]]]]:
+    """A store of MariaDB with a register of a month of hours, and what the store is asked."""
+    store, data = Store(mariadb_url), MasterData(mariadb_url)
+    device = data.add_device(data.add_gateway(data.add_site()))
+    for number in range(5):
+        register = data.add_register(device, f"r{number}", interval_s=900)
+        start = to_ms(NOW - timedelta(days=30))
+        data.add_readings(register, [(start + n * HOUR_MS // 4, n) for n in range(4 * 24 * 30)])
+    roll_up(store)
+    with store._engine.begin() as connection:
+        for table in LARGE:
+            connection.execute(text(f"ANALYZE TABLE {table}"))
+    statements: list[tuple[str, object]] = []
+
+    @event.listens_for(store._engine, "before_cursor_execute")
+    def note(_c: object, _cursor: object, statement: str, values: object, *_: object) -> None:
+        if statement.lstrip("( ").upper().startswith("SELECT"):
+            statements.append((statement, values))
+
+    yield store, register, statements
+    data.close()
+    store.close()
+
+
+def _plans(store: Store, statements: list[tuple[str, object]]) -> Iterator[dict[str, object]]:
+    for statement, values in list(statements):
+        with store._engine.connect() as connection:
+            found = connection.exec_driver_sql(f"EXPLAIN PARTITIONS {statement}", values)  # type: ignore[arg-type]
+            for row in found.mappings():
+                yield {**row, "statement": statement}
+
+
+def _found_by_key(store: Store, statements: list[tuple[str, object]]) -> int:
+    """How many looks into large tables there are; all of them by key."""
+    looks = 0
+    for plan in _plans(store, statements):
+        if plan["table"] in LARGE:
+            looks += 1
+            assert plan["type"] in {"const", "eq_ref", "ref", "range"}, plan
+            assert plan["key"] == "PRIMARY", plan
+            assert "filesort" not in str(plan["Extra"]), plan
+    return looks
+
+
+@pytest.mark.parametrize(
+    ("step", "days"), [(Step.HOUR, 30), (Step.DAY, 30), (Step.MONTH, 365), (Step.YEAR, 900)]
+)
+def test_consumption_is_found_by_key(
+    asked: tuple[Store, int, list[tuple[str, object]]], step: Step, days: int
+) -> None:
+    store, register, statements = asked
+    assert metering.consumption(store, register, step, NOW - timedelta(days=days), NOW)
+    assert _found_by_key(store, statements) >= 3
+
+
+def test_readings_curves_and_newest_values_are_found_by_key(
+    asked: tuple[Store, int, list[tuple[str, object]]],
+) -> None:
+    store, register, statements = asked
+    start, end = to_ms(NOW - timedelta(days=3)), to_ms(NOW)
+    assert metering.readings(store, register, start, end)
+    assert metering.series(store, register, start, end, 50)
+    assert metering.meters(store, end)
+    assert _found_by_key(store, statements) >= 3
+
+
+def test_what_is_asked_of_one_month_is_looked_for_in_its_part_only(
+    asked: tuple[Store, int, list[tuple[str, object]]],
+) -> None:
+    store, register, statements = asked
+    with store.read() as uow:
+        name, until = list(uow.partitions.of("reading").items())[1]
+    assert until is not None
+    statements.clear()
+    metering.readings(store, register, until - 24 * HOUR_MS, until)
+    parts = [plan["partitions"] for plan in _plans(store, statements) if plan["table"] == "reading"]
+    assert parts == [name]
