@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from cloud.services.rollups import roll_up
 from cloud.storage.engine import open_engine
 from cloud.storage.migrations import _config, is_current, migrate
 from cloud.storage.tables import metadata
@@ -54,7 +55,8 @@ FIRST_VERSION = (
     " (2, 1, 'b', 'power', 1, 2, 'B', 60, 0, 1)",
     "INSERT INTO event (stream_id, seq, gateway_id, device, at, received_at, code, severity, text,"
     " data) VALUES (1, 2, 1, 'meter', 700, 800, 'x', 'info', '', '{}')",
-    "INSERT INTO reading (register_id, at, value, quality) VALUES (1, 700, 1, 0), (1, 900, 2, 0)",
+    "INSERT INTO reading (register_id, at, value, quality) VALUES (1, 700, 1, 0),"
+    " (1, 900, 2, 0), (1, 7300000, 5, 1)",
 )
 
 
@@ -78,7 +80,14 @@ def test_the_ledger_of_the_first_version_goes_on(empty_url: str) -> None:
         added = uow.coverage.added_at([1, 2])
         [event] = uow.overview.events(5)
         clocks = uow.clocks.newest(1, 5)
+    assert roll_up(store) == 2
+    with store.read() as uow:
+        hours = uow.rollups.hours([1], 0, 99_000_000)
     store.close()
+    assert [(one.at, one.low, one.high, one.readings) for one in hours] == [
+        (0, 1, 2, 2),
+        (7_200_000, 5, 5, 1),
+    ]
     assert [(gap.first, gap.last) for gap in row.gaps()] == [(5, 7), (10, 19)]
     [(migrated_at, tail_since)] = {(gap.since, row.tail_since) for gap in row.gaps()}
     assert migrated_at == tail_since == added[2]

@@ -1,5 +1,6 @@
 """Readings lie in parts by month, and there is always a part for the next months."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,9 +16,9 @@ from tests.harness.tables import rows_of
 
 
 @pytest.fixture
-def own(mariadb: MariaDb, tmp_path: object) -> Store:
+def own(mariadb: MariaDb) -> Store:
     """A database of its own: parts stay when rows are deleted."""
-    url = mariadb.create_database(f"parts_{id(tmp_path)}")
+    url = mariadb.create_database(f"parts_{secrets.token_hex(6)}")
     migrate(url)
     return Store(url)
 

@@ -1,0 +1,39 @@
+"""The worker that sums up what came, beside everything else."""
+
+import asyncio
+import logging
+
+import pytest
+
+from cloud.services.store import Store
+from cloud.workers.upkeep import Upkeep
+from common.clock import SystemClock
+from tests.harness.eventually import eventually
+from tests.harness.gateway import running
+from tests.harness.masterdata import MasterData
+from tests.harness.tables import rows_of
+
+
+async def test_what_comes_is_summed_up_without_being_asked(store: Store, data: MasterData) -> None:
+    register = data.add_register(data.add_device(data.add_gateway(data.add_site())))
+    data.add_readings(register, [(1000, 1), (2000, 3)])
+
+    def says(rows: list[tuple[int, int]]) -> bool:
+        return rows_of(store, "SELECT high, readings FROM hourly") == rows
+
+    async with running(Upkeep(store, SystemClock()).run()):
+        await asyncio.to_thread(eventually, lambda: says([(3, 2)]), 20, "summed up")
+        await asyncio.to_thread(data.add_readings, register, [(3000, 7)])
+        await asyncio.to_thread(eventually, lambda: says([(7, 3)]), 20, "summed up again")
+    assert rows_of(store, "SELECT readings FROM daily") == [(3,)]
+
+
+async def test_a_database_that_is_away_is_waited_for_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Store("sqlite:////nowhere/at/all.db")
+    with caplog.at_level(logging.WARNING, "inmetter.events"):
+        async with running(Upkeep(store, SystemClock()).run()):
+            await asyncio.to_thread(eventually, lambda: "upkeep waits" in caplog.text, 20, "told")
+    store.close()
+    assert caplog.text.count("upkeep waits") == 1
