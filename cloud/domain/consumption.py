@@ -75,7 +75,7 @@ def boundaries(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> li
     if (end - start) / _LENGTH[step] > MAX_PERIODS:
         raise Permanent(f"more than {MAX_PERIODS} periods; ask for less at a time")
     try:
-        return _hours(start, end, zone) if step is Step.HOUR else _days(step, start, end, zone)
+        return _hours(start, end, zone) if step is Step.HOUR else midnights(step, start, end, zone)
     except OverflowError as error:
         raise Permanent("the span touches the end of the calendar") from error
 
@@ -92,7 +92,8 @@ def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
     return found[1:] if shifted_by_half else found
 
 
-def _days(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+def midnights(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    """As ``boundaries``, for days and longer, however many; raises OverflowError."""
     day = _first_day(step, start.astimezone(zone).date())
     found = [_midnight(day, zone)]
     while found[-1] < end:

@@ -6,7 +6,7 @@ Times are epoch milliseconds (UTC), values are scaled by their register's decima
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -83,27 +83,6 @@ def marks(instants: Iterable[int], spans: Sequence[Span]) -> list[Boundary]:
     return found
 
 
-def doubtful(
-    instants: Iterable[int], spans: Sequence[Span], changed: Collection[int], width: int
-) -> list[int]:
-    """The instants of which the spans may not tell the neighbours, since something changed near.
-
-    ``changed``: when hours begin whose readings the spans do not have all. A span is not longer
-    than ``width``, which is an hour or more.
-    """
-    begins, hours = [one.at for one in spans], sorted(changed)
-    found = []
-    for instant in instants if hours else ():
-        place = bisect_left(begins, instant)
-        start = begins[place - 1] if place else hours[0]
-        end = begins[place] + width if place < len(begins) else hours[-1] + 1
-        # An hour that begins in one span may end in the next.
-        near = bisect_right(hours, start - HOUR_MS)
-        if near < len(hours) and hours[near] < end:
-            found.append(instant)
-    return found
-
-
 def unmeasured(bounds: Sequence[int], spans: Sequence[Span], tolerance: int) -> list[int]:
     """How much of each period between neighbouring ``bounds`` (ms) no two readings enclose that
     are near each other, as far as whole spans tell.
@@ -125,6 +104,19 @@ def unmeasured(bounds: Sequence[int], spans: Sequence[Span], tolerance: int) -> 
         if 0 <= place < len(totals):
             totals[place] += span.gap_ms
     return totals
+
+
+def stretches(hours: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Hours (when they begin, in order), those put together that follow each other."""
+    start = end = 0
+    for at in hours:
+        if at != end:
+            if end > start:
+                yield start, end
+            start = at
+        end = at + HOUR_MS
+    if end > start:
+        yield start, end
 
 
 def _gaps(spans: Iterable[Span], tolerance: int) -> Iterator[tuple[int, int]]:

@@ -15,8 +15,8 @@ from cloud.domain.completeness import (
     slots_of,
 )
 from cloud.domain.consumption import Step, boundaries
+from cloud.services.boundaries import zone_of
 from cloud.services.gateways import gateway_views
-from cloud.services.metering import zone_of
 from cloud.services.views import (
     CompletenessView,
     DeviceCompletenessView,

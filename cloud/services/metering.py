@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-from cloud.domain.consumption import Step, amounts, boundaries, tolerance_ms
-from cloud.services.boundaries import look_up
+from cloud.domain.consumption import Step, boundaries, tolerance_ms
+from cloud.services.boundaries import look_up, periods, zone_of
 from cloud.services.gateways import answers, gateway_views
 from cloud.services.views import (
     ConsumptionView,
@@ -18,6 +17,7 @@ from cloud.services.views import (
     RegisterView,
 )
 from cloud.storage.meters import Bucket, DeviceRow, ReadingRow, RegisterRow
+from cloud.storage.rollups import Calendar
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime, to_ms
 from common.errors import NotFound, Permanent
@@ -116,23 +116,10 @@ def consumption(
             raise Permanent(f"register {register_id} ({definition.kind.value}) is no index")
         device = uow.meters.devices([register.device_id])[0]
         instants = boundaries(step, start, end, zone_of(device.timezone))
-        tolerance = tolerance_ms(definition.interval_s)
-        found = look_up(uow, register_id, list(map(to_ms, instants)), step, tolerance)
-    return [
-        ConsumptionView(
-            start=to_datetime(amount.start),
-            end=to_datetime(amount.end),
-            value=None if amount.value is None else from_scaled(amount.value, definition.decimals),
-            estimated=amount.estimated,
-            measured_percent=_percent_left(amount.end - amount.start, without),
-        )
-        for amount, without in zip(amounts(found.marks, tolerance), found.unmeasured, strict=True)
-    ]
-
-
-def _percent_left(whole: int, without: int) -> Decimal:
-    """Cut to a tenth: 100 means all of it."""
-    return from_scaled((whole - without) * 1000 // whole, 1)
+        bounds = [to_ms(instant) for instant in instants]
+        calendar = Calendar(device.timezone, definition.interval_s)
+        found = look_up(uow, register_id, calendar, bounds, step)
+    return periods(bounds, found, tolerance_ms(definition.interval_s), definition.decimals)
 
 
 def register_view(row: RegisterRow) -> RegisterView:
@@ -174,14 +161,6 @@ def latest_view(row: RegisterRow, now_ms: int) -> LatestView:
         reading=reading_view(newest, row.definition.decimals) if newest else None,
         stale=interval_s > 0 and late,
     )
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The time zone of a site; raises Permanent when it is not known here."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise Permanent(f"the site's time zone {name!r} is not known here") from error
 
 
 def _register(uow: UnitOfWork, register_id: int) -> RegisterRow:

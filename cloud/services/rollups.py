@@ -2,17 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from cloud.domain.consumption import HOUR_MS, Step, boundaries, tolerance_ms
-from cloud.domain.spans import Span, merged
-from cloud.services.metering import zone_of
+from cloud.domain.consumption import HOUR_MS, tolerance_ms
+from cloud.domain.spans import Span, merged, stretches
+from cloud.services.boundaries import days_of
 from cloud.storage.rollups import Calendar, Mark, Marked
 from cloud.storage.unit_of_work import Store, UnitOfWork
-from common.clock import to_datetime, to_ms
 
 MARKS = 5_000
 """Hours that are rolled up in one transaction."""
@@ -57,33 +55,16 @@ def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
 def _hours(marks: Sequence[Mark]) -> Iterator[tuple[int, Stretch]]:
     """Of each register the stretches of marked hours, in order."""
     for register_id, its in groupby(marks, attrgetter("register_id")):
-        start = end = 0
-        for one in its:
-            if one.at != end:
-                if end:
-                    yield register_id, (start, end)
-                start = one.at
-            end = one.at + HOUR_MS
-        yield register_id, (start, end)
+        for stretch in stretches(one.at for one in its):
+            yield register_id, stretch
 
 
 def _days(marks: Sequence[Mark], calendars: dict[int, Calendar]) -> Iterator[tuple[int, Stretch]]:
     """Of each register the local days that have to do with a marked hour."""
-    known: dict[tuple[str, int], list[Stretch]] = {}
-    for register_id, its in groupby(marks, attrgetter("register_id")):
+    hours = groupby(_hours(marks), itemgetter(0))
+    for register_id, its in hours:
         timezone = calendars[register_id].timezone
-        days = set()
-        for one in its:
-            key = (timezone, one.at)
-            if key not in known:
-                start = to_datetime(one.at)
-                bounds = boundaries(
-                    Step.DAY, start, start + timedelta(milliseconds=HOUR_MS), zone_of(timezone)
-                )
-                instants = [to_ms(instant) for instant in bounds]
-                known[key] = list(pairwise(instants))
-            days.update(known[key])
-        for day in sorted(days):
+        for day in {day for _, (start, end) in its for day in days_of(start, end, timezone)}:
             yield register_id, day
 
 

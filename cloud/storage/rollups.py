@@ -92,14 +92,14 @@ class Rollups:
         )
         return [Mark(*row) for row in self._connection.execute(query)]
 
-    def marked(self, register_ids: Collection[int], start: int, end: int) -> list[Marked]:
-        """The marked hours of these registers that begin from ``start`` (inclusive) to ``end``."""
+    def marked(self, register_id: int, start: int, end: int) -> list[int]:
+        """When the register's marked hours begin, from ``start`` (inclusive) to ``end``."""
         query = (
-            select(mark.c.register_id, mark.c.at)
-            .where(mark.c.register_id.in_(register_ids))
-            .where(mark.c.at >= start, mark.c.at < end)
+            select(mark.c.at)
+            .where(mark.c.register_id == register_id, mark.c.at >= start, mark.c.at < end)
+            .order_by(mark.c.at)
         )
-        return [(register_id, at) for register_id, at in self._connection.execute(query)]
+        return list(self._connection.scalars(query))
 
     def remove_marks(self, marks: Sequence[Mark]) -> None:
         """Take away the marks that nothing was added to."""
@@ -194,23 +194,6 @@ class Rollups:
             .order_by(table.c.register_id, table.c.at)
         )
         return [Span(*row) for row in self._connection.execute(query)]
-
-    def hours_around(self, register_id: int, start: int, end: int) -> list[Span]:
-        """As ``hours``, of one register, with the nearest before and after."""
-        return self._around(hourly, register_id, start, end)
-
-    def days_around(self, register_id: int, start: int, end: int) -> list[Span]:
-        """As ``days``, of one register, with the nearest before and after."""
-        return self._around(daily, register_id, start, end)
-
-    def _around(self, table: Table, register_id: int, start: int, end: int) -> list[Span]:
-        own = select(table).where(table.c.register_id == register_id)
-        before = own.where(table.c.at < start).order_by(table.c.at.desc()).limit(1)
-        after = own.where(table.c.at >= end).order_by(table.c.at).limit(1)
-        inside = self._between(table, [register_id], start, end)
-        found = [self._connection.execute(query).first() for query in (before, after)]
-        one, other = ([Span(*row)] if row else [] for row in found)
-        return one + inside + other
 
     def save_hours(self, spans: Sequence[Span]) -> None:
         """In the place of what these hours had."""

@@ -259,6 +259,43 @@ mark = _table(
     Column("n", BigInt, nullable=False),
 )
 
+metering_point = _table(
+    "metering_point",  # what is billed: a place of consumption; meters come and go under it
+    Column("id", Id, primary_key=True),
+    Column("key", Key(), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("site_id", ForeignKey("site.id"), nullable=False),
+    Column("medium", SmallInteger, nullable=False),
+    Column("kind", Key(), nullable=False),  # of the registers that count for it
+    Column("parent_id", ForeignKey("metering_point.id")),
+    Column("created_at", Millis, nullable=False),
+)
+
+installation = _table(
+    "installation",  # a register that counts for a metering point, from when to when
+    Column("id", Id, primary_key=True),
+    Column("point_id", ForeignKey("metering_point.id"), nullable=False),
+    Column("register_id", ForeignKey("register.id"), nullable=False),
+    Column("serial", String(64), nullable=False, default=""),
+    Column("multiplier", String(40), nullable=False, default="1"),  # an exact decimal
+    Column("start_at", Millis, nullable=False),
+    Column("start_index", BigInt, nullable=False),
+    Column("end_at", Millis),
+    Column("final_index", BigInt),
+)
+
+audit = _table(
+    "audit",  # who changed what that consumption and money depend on
+    Column("id", BigInt, primary_key=True),
+    Column("at", Millis, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("action", Key(), nullable=False),
+    Column("subject", Key(64), nullable=False),  # what it was done to: point:12
+    Column("reason", String(2000), nullable=False, default=""),
+    Column("detail", LongText, nullable=False),  # JSON object
+    Index(None, "subject", "at"),
+)
+
 turn = _table(
     "turn",  # work that one process does at a time, however many run: whoever writes its row
     Column("work", Key(), primary_key=True),

@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from cloud.storage.accounts import Accounts
+from cloud.storage.audit import Audit
 from cloud.storage.books import Books
 from cloud.storage.clocks import Clocks
 from cloud.storage.commands import Commands
@@ -25,6 +26,7 @@ from cloud.storage.losses import Losses
 from cloud.storage.meters import Meters
 from cloud.storage.overview import Overview
 from cloud.storage.partitions import Partitions
+from cloud.storage.points import Points
 from cloud.storage.quarantine import Quarantine
 from cloud.storage.readings import Readings
 from cloud.storage.rollups import Rollups
@@ -42,6 +44,7 @@ class UnitOfWork:
     def __init__(self, connection: Connection, generation: int) -> None:
         self.generation = generation
         self.accounts = Accounts(connection)
+        self.audit = Audit(connection)
         self.books = Books(connection)
         self.clocks = Clocks(connection)
         self.commands = Commands(connection)
@@ -56,6 +59,7 @@ class UnitOfWork:
         self.meters = Meters(connection)
         self.overview = Overview(connection)
         self.partitions = Partitions(connection)
+        self.points = Points(connection)
         self.quarantine = Quarantine(connection)
         self.readings = Readings(connection)
         self.rollups = Rollups(connection)

@@ -11,6 +11,7 @@ from cloud.domain.consumption import HOUR_MS, Amount, Step, amounts, boundaries,
 from cloud.services.boundaries import look_up
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
+from cloud.storage.rollups import Calendar
 from common.clock import to_ms
 from tests.harness.masterdata import MasterData
 from tests.harness.tables import rows_of
@@ -49,7 +50,7 @@ def _amounts(
     tolerance = tolerance_ms(INTERVAL_S)
     with store.read() as uow:
         found = (
-            look_up(uow, register, instants, step, tolerance).marks
+            look_up(uow, register, Calendar(zone, INTERVAL_S), instants, step).marks
             if rolled_up
             else uow.meters.boundaries(register, instants)
         )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.domain.consumption import HOUR_MS, Boundary, Index
-from cloud.domain.spans import Span, doubtful, marks, merged, unmeasured
+from cloud.domain.spans import Span, marks, merged, unmeasured
 
 DAY = 24 * HOUR_MS
 TOLERANCE = 120_000
@@ -83,21 +83,6 @@ def test_a_day_keeps_extremes_counts_and_ends() -> None:
         7, 0, HOUR_MS + 5, 50, 1, 4 * HOUR_MS + 2, 46, 2, 5, 30, 60, gap
     )
     assert merged(0, hours, gap).gap_ms == 0
-
-
-def test_only_boundaries_near_a_change_are_doubtful() -> None:
-    hours = _hours([Index(hour * HOUR_MS + 60_000, hour) for hour in (0, 1, 2, 5, 6, 7)])
-    instants = [hour * HOUR_MS for hour in range(9)]
-
-    def after_change_at(*changed: int) -> list[int]:
-        found = doubtful(instants, hours, [hour * HOUR_MS for hour in changed], HOUR_MS)
-        return [instant // HOUR_MS for instant in found]
-
-    assert after_change_at() == []
-    assert after_change_at(1) == [1, 2]
-    assert after_change_at(3) == [3, 4, 5]
-    assert after_change_at(9) == [8]
-    assert after_change_at(0, 6) == [0, 1, 6, 7]
 
 
 def test_without_any_span_nothing_is_measured() -> None:

@@ -1,0 +1,141 @@
+"""What the routes about metering points take and answer."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
+from pydantic import WithJsonSchema as JsonSchema
+
+from cloud.api.models import Exact, KindName, MediumName, Model, Time
+from common.registers import Kind, Medium
+
+_MEDIA = {medium.label: medium for medium in Medium}
+
+
+def _to_medium(value: object) -> object:
+    return _MEDIA.get(value, value) if isinstance(value, str) else value
+
+
+MediumWanted = Annotated[
+    Medium,
+    BeforeValidator(_to_medium),
+    JsonSchema({"type": "string", "enum": list(_MEDIA)}),
+]
+IndexWanted = Annotated[
+    Decimal,
+    Field(max_digits=18, ge=0),
+    JsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?$", "examples": ["1234.567"]}),
+]
+
+
+class Installation(Model):
+    """A meter under a metering point; indexes stand on its face, in the base unit."""
+
+    id: int
+    register_id: int
+    device_id: int
+    device: str
+    serial: str
+    multiplier: Exact = Field(description="What the meter counts times this was consumed")
+    start: Time
+    start_index: Exact
+    end: Time | None = Field(description="null: it is installed")
+    final_index: Exact | None
+
+
+class MeteringPoint(Model):
+    """What is billed: a place of consumption, under which meters come and go."""
+
+    id: int
+    key: str
+    name: str
+    site: str
+    timezone: str
+    medium: MediumName
+    kind: KindName
+    unit: str
+    parent_id: int | None
+    installations: list[Installation]
+
+
+class NewMeteringPoint(Model):
+    """A metering point that is wanted."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "key": "flat-12-cold",
+                    "name": "Flat 12, cold water",
+                    "site": "mill-street",
+                    "medium": "cold water",
+                    "kind": "volume",
+                }
+            ]
+        },
+    )
+
+    key: str = Field(min_length=1, max_length=48)
+    name: str = Field(min_length=1, max_length=200)
+    site: str = Field(max_length=48, description="The site's key")
+    medium: MediumWanted
+    kind: Kind = Field(description="What its meters count")
+    parent: str | None = Field(
+        default=None, max_length=48, description="The key of the point that this one is a part of"
+    )
+
+
+class Removing(Model):
+    """The meter that counts no more."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"at": "2026-11-27T09:30:00+02:00", "final_index": "1234.567"}]
+        },
+    )
+
+    at: AwareDatetime
+    final_index: IndexWanted | None = Field(
+        default=None, description="null: as the readings around that time say"
+    )
+    reason: str = Field(default="", max_length=2000)
+
+
+class Installing(Model):
+    """The meter that begins to count."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"at": "2026-11-27T09:30:00+02:00", "register_id": 7}]},
+    )
+
+    at: AwareDatetime
+    register_id: int = Field(ge=1, le=2**31 - 1)
+    start_index: IndexWanted | None = Field(
+        default=None, description="null: as the readings around that time say"
+    )
+    serial: str = Field(default="", max_length=64)
+    multiplier: Annotated[
+        Decimal, Field(gt=0, max_digits=18), JsonSchema({"type": "string", "examples": ["1"]})
+    ] = Decimal(1)
+    reason: str = Field(default="", max_length=2000)
+
+
+class Exchange(Installing):
+    """One meter counts no more, another begins to."""
+
+    final_index: IndexWanted | None = Field(
+        default=None, description="Of the old meter; null: as the readings around that time say"
+    )
+
+
+class Change(Model):
+    """Something that somebody did to a metering point."""
+
+    at: Time
+    by: str
+    action: str
+    reason: str
+    detail: dict[str, str]

@@ -1,0 +1,145 @@
+"""Routes: metering points, their meters, their consumption."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from cloud.api import models, point_models
+from cloud.api.deps import Admin, NowMs, RowId, TheStore, span_ms
+from cloud.api.errors import responses
+from cloud.api.registers import End, Start
+from cloud.domain.consumption import Step
+from cloud.services import installing, points
+from cloud.services.installing import NewMeter
+from cloud.services.point_views import ChangeView, PointView
+from cloud.services.points import Change, NewPoint
+from cloud.services.views import ConsumptionView
+from common.clock import to_datetime, to_ms
+
+router = APIRouter(prefix="/metering-points", tags=["metering points"])
+
+OfSite = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Of this site only")]
+
+
+@router.get("", response_model=list[point_models.MeteringPoint])
+def list_points(store: TheStore, site_id: OfSite = None) -> Sequence[PointView]:
+    """All metering points, by site and name."""
+    return points.points(store, site_id)
+
+
+@router.post(
+    "",
+    response_model=point_models.MeteringPoint,
+    status_code=201,
+    responses=responses(403, 413),
+)
+def create_point(
+    store: TheStore, now_ms: NowMs, account: Admin, wanted: point_models.NewMeteringPoint
+) -> PointView:
+    """A new metering point, without a meter. Needs the role admin."""
+    point = NewPoint(
+        wanted.key, wanted.name, wanted.site, wanted.medium, wanted.kind, wanted.parent
+    )
+    return points.create(store, point, Change(account.name, now_ms))
+
+
+@router.get("/{point_id}", response_model=point_models.MeteringPoint, responses=responses(404))
+def get_point(store: TheStore, point_id: RowId) -> PointView:
+    """One metering point, with the meters that were and are installed."""
+    return points.point(store, point_id)
+
+
+@router.get(
+    "/{point_id}/changes", response_model=list[point_models.Change], responses=responses(404)
+)
+def list_changes(store: TheStore, point_id: RowId) -> Sequence[ChangeView]:
+    """What was done to a metering point, newest first: at most 500."""
+    return points.changes(store, point_id)
+
+
+@router.post(
+    "/{point_id}/install",
+    response_model=point_models.MeteringPoint,
+    responses=responses(403, 404, 413),
+)
+def install_meter(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Admin,
+    point_id: RowId,
+    wanted: point_models.Installing,
+) -> PointView:
+    """Have a meter count for a metering point that has none. Needs the role admin."""
+    change = Change(account.name, now_ms, wanted.reason)
+    return installing.install(store, point_id, _meter(wanted), to_ms(wanted.at), change)
+
+
+@router.post(
+    "/{point_id}/exchange",
+    response_model=point_models.MeteringPoint,
+    responses=responses(403, 404, 413),
+)
+def exchange_meter(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Admin,
+    point_id: RowId,
+    wanted: point_models.Exchange,
+) -> PointView:
+    """Another meter counts from now on; consumption runs on. Needs the role admin.
+
+    All of it happens, or nothing.
+    """
+    change = Change(account.name, now_ms, wanted.reason)
+    return installing.exchange(
+        store, point_id, wanted.final_index, _meter(wanted), at=to_ms(wanted.at), change=change
+    )
+
+
+@router.post(
+    "/{point_id}/remove",
+    response_model=point_models.MeteringPoint,
+    responses=responses(403, 404, 413),
+)
+def remove_meter(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Admin,
+    point_id: RowId,
+    wanted: point_models.Removing,
+) -> PointView:
+    """Have the meter count no more, and no other in its place. Needs the role admin."""
+    change = Change(account.name, now_ms, wanted.reason)
+    return installing.remove(store, point_id, wanted.final_index, to_ms(wanted.at), change)
+
+
+@router.get(
+    "/{point_id}/consumption",
+    response_model=list[models.Consumption],
+    responses=responses(404),
+)
+def list_consumption(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    point_id: RowId,
+    start: Start,
+    end: End = None,
+    step: Annotated[Step, Query(description="By the clock of the site")] = Step.DAY,
+) -> Sequence[ConsumptionView]:
+    """Consumption of each local period that overlaps the span, through exchanges of meters.
+
+    A day has 23, 24 or 25 hours, a week begins on Monday. At most 1500 periods. The sum of the
+    hours is that of the days, the months, the years, exactly.
+    """
+    until = end or to_datetime(now_ms)
+    span_ms(start, until)
+    return points.consumption(store, point_id, step, start, until)
+
+
+def _meter(wanted: point_models.Installing) -> NewMeter:
+    return NewMeter(wanted.register_id, wanted.start_index, wanted.serial, wanted.multiplier)

@@ -1,0 +1,103 @@
+"""Meters that come and go under a metering point: one index that runs on through every exchange.
+
+An installation counts from its start index. Of two that follow each other the second goes on where
+the first ended; between them nothing is consumed. Times are epoch milliseconds (UTC).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cloud.domain.consumption import Boundary, Index
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A register that counts for a metering point from ``start_at`` until ``end_at``.
+
+    The indexes stand on the meter's face at these times, scaled by ``decimals``; what it counts
+    times ``multiplier`` (above 0) is what was consumed. Without ``end_at`` it is still installed.
+    """
+
+    id: int
+    register_id: int
+    decimals: int
+    start_at: int
+    start_index: int
+    end_at: int | None = None
+    final_index: int | None = None
+    multiplier: Decimal = Decimal(1)
+
+
+class Chain:
+    """The installations of one metering point, in order, that do not overlap.
+
+    Its index is scaled by ``decimals`` and begins with 0.
+    """
+
+    def __init__(self, installations: Sequence[Installation]) -> None:
+        self._all = sorted(installations, key=lambda one: one.start_at)
+        self.decimals = max((_places(one) for one in self._all), default=0)
+        self._offsets: list[int] = []
+        offset = 0
+        for one in self._all:
+            self._offsets.append(offset)
+            if one.final_index is not None:
+                offset += (one.final_index - one.start_index) * self._factor(one)
+
+    def marks(
+        self, instants: Sequence[int], found: Mapping[int, Mapping[int, Boundary]]
+    ) -> list[Boundary]:
+        """Each instant with the point's index next to it.
+
+        ``found``: by installation, of each instant within it, the register's readings next to it.
+        """
+        return [self._mark(instant, found) for instant in instants]
+
+    def _mark(self, instant: int, found: Mapping[int, Mapping[int, Boundary]]) -> Boundary:
+        place = sum(one.start_at <= instant for one in self._all) - 1
+        before = after = None
+        if place >= 0:
+            one = self._all[place]
+            if one.end_at is None or instant < one.end_at:
+                return self._inside(place, instant, found[one.id][instant])
+            before = self._end(place)
+        if before and before.at == instant:
+            after = before
+        elif place + 1 < len(self._all):
+            after = self._start(place + 1)
+        return Boundary(instant, before, after)
+
+    def _inside(self, place: int, instant: int, mark: Boundary) -> Boundary:
+        one = self._all[place]
+        before, after = mark.before, mark.after
+        start, end = self._start(place), self._end(place)
+        known = before is not None and before.at >= one.start_at
+        first = self._index(place, before) if before and known else start
+        ends = after is None or (one.end_at is not None and after.at > one.end_at)
+        last = self._index(place, after) if after and not ends else end
+        return Boundary(instant, first, first if first.at == instant else last)
+
+    def _index(self, place: int, index: Index) -> Index:
+        one = self._all[place]
+        counted = (index.value - one.start_index) * self._factor(one)
+        return Index(index.at, self._offsets[place] + counted, index.sure)
+
+    def _start(self, place: int) -> Index:
+        return Index(self._all[place].start_at, self._offsets[place])
+
+    def _end(self, place: int) -> Index | None:
+        one = self._all[place]
+        if one.end_at is None or one.final_index is None:
+            return None
+        return self._index(place, Index(one.end_at, one.final_index))
+
+    def _factor(self, one: Installation) -> int:
+        return int(one.multiplier.scaleb(self.decimals - one.decimals))
+
+
+def _places(one: Installation) -> int:
+    """Decimals of what it counts."""
+    exponent = one.multiplier.as_tuple().exponent
+    assert isinstance(exponent, int)  # noqa: S101  (it is a number)
+    return one.decimals + max(0, -exponent)

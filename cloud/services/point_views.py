@@ -1,0 +1,50 @@
+"""What services give of metering points: plain values, ready to be shown."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from common.registers import Kind, Medium
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationView:
+    """A meter under a metering point. Indexes stand on its face, in the register's base unit."""
+
+    id: int
+    register_id: int
+    device_id: int
+    device: str
+    serial: str
+    multiplier: Decimal
+    start: datetime
+    start_index: Decimal
+    end: datetime | None
+    final_index: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class PointView:
+    """A metering point: what is billed. ``installations`` in order of time."""
+
+    id: int
+    key: str
+    name: str
+    site: str
+    timezone: str
+    medium: Medium
+    kind: Kind
+    unit: str
+    parent_id: int | None
+    installations: tuple[InstallationView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """Something that somebody did to a metering point."""
+
+    at: datetime
+    by: str
+    action: str
+    reason: str
+    detail: dict[str, str]

@@ -1,0 +1,180 @@
+"""Metering points, and the installations of meters under them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from cloud.domain.installations import Installation
+from cloud.storage.tables import device, installation, metering_point, register, site
+from common.registers import Kind, Medium
+
+
+@dataclass(frozen=True, slots=True)
+class PointRow:
+    """A metering point, and where it is."""
+
+    id: int
+    key: str
+    name: str
+    site: str
+    timezone: str
+    medium: Medium
+    kind: Kind
+    parent_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledRow:
+    """An installation, and the meter that it is of."""
+
+    point_id: int
+    installation: Installation
+    serial: str
+    device_id: int
+    device: str
+    interval_s: int
+
+
+class Points:
+    """Metering points in the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        *,
+        key: str,
+        name: str,
+        site_id: int,
+        medium: Medium,
+        kind: Kind,
+        parent_id: int | None,
+        created_at: int,
+    ) -> int:
+        """A new metering point; its id."""
+        row = {
+            "key": key,
+            "name": name,
+            "site_id": site_id,
+            "medium": int(medium),
+            "kind": kind.value,
+            "parent_id": parent_id,
+            "created_at": created_at,
+        }
+        return int(self._connection.execute(insert(metering_point).values(row)).lastrowid)
+
+    def all(self, site_id: int | None = None) -> list[PointRow]:
+        """By site and name."""
+        query = _points().order_by(site.c.name, metering_point.c.name, metering_point.c.id)
+        if site_id is not None:
+            query = query.where(metering_point.c.site_id == site_id)
+        return [_point(row) for row in self._connection.execute(query)]
+
+    def one(self, id_: int) -> PointRow | None:
+        row = self._connection.execute(_points().where(metering_point.c.id == id_)).first()
+        return _point(row) if row else None
+
+    def by_key(self, key: str) -> PointRow | None:
+        row = self._connection.execute(_points().where(metering_point.c.key == key)).first()
+        return _point(row) if row else None
+
+    def site_id(self, key: str) -> int | None:
+        """Of the site with this key."""
+        return self._connection.scalar(select(site.c.id).where(site.c.key == key))
+
+    def lock(self, point_id: int, register_ids: Collection[int]) -> None:
+        """Nobody else changes what is installed at the point, or what the registers count for."""
+        points = select(metering_point.c.id).where(metering_point.c.id == point_id)
+        self._connection.execute(points.with_for_update())
+        registers = select(register.c.id).where(register.c.id.in_(sorted(register_ids)))
+        self._connection.execute(registers.order_by(register.c.id).with_for_update())
+
+    def installed(self, point_ids: Collection[int]) -> list[InstalledRow]:
+        """The installations of these points, by point and time."""
+        query = _installed().where(installation.c.point_id.in_(point_ids))
+        return self._installed(query)
+
+    def installed_register(self, register_id: int) -> list[InstalledRow]:
+        """The installations of a register, by point and time."""
+        return self._installed(_installed().where(installation.c.register_id == register_id))
+
+    def _installed(self, query: Select[*tuple[Any, ...]]) -> list[InstalledRow]:
+        query = query.order_by(installation.c.point_id, installation.c.start_at)
+        return [
+            InstalledRow(
+                row.point_id,
+                Installation(
+                    row.id,
+                    row.register_id,
+                    row.decimals,
+                    row.start_at,
+                    row.start_index,
+                    row.end_at,
+                    row.final_index,
+                    Decimal(row.multiplier),
+                ),
+                row.serial,
+                row.device_id,
+                row.device,
+                row.interval_s,
+            )
+            for row in self._connection.execute(query)
+        ]
+
+    def install(self, point_id: int, one: Installation, serial: str) -> None:
+        """A meter begins to count; the installation's id is not looked at."""
+        self._connection.execute(
+            insert(installation).values(
+                point_id=point_id,
+                register_id=one.register_id,
+                serial=serial,
+                multiplier=format(one.multiplier, "f"),
+                start_at=one.start_at,
+                start_index=one.start_index,
+            )
+        )
+
+    def remove(self, installation_id: int, end_at: int, final_index: int) -> None:
+        """A meter has counted for the point."""
+        self._connection.execute(
+            update(installation)
+            .where(installation.c.id == installation_id)
+            .values(end_at=end_at, final_index=final_index)
+        )
+
+
+def _points() -> Select[*tuple[Any, ...]]:
+    return select(metering_point, site.c.key.label("site"), site.c.timezone).join(
+        site, site.c.id == metering_point.c.site_id
+    )
+
+
+def _point(row: Row[*tuple[Any, ...]]) -> PointRow:
+    return PointRow(
+        row.id,
+        row.key,
+        row.name,
+        row.site,
+        row.timezone,
+        Medium(row.medium),
+        Kind(row.kind),
+        row.parent_id,
+    )
+
+
+def _installed() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            installation,
+            register.c.decimals,
+            register.c.interval_s,
+            register.c.device_id,
+            device.c.name.label("device"),
+        )
+        .join(register, register.c.id == installation.c.register_id)
+        .join(device, device.c.id == register.c.device_id)
+    )
