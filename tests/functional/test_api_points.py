@@ -1,0 +1,146 @@
+"""Metering points over REST: made, given a meter, exchanged, and asked what they consumed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cloud.api.app import create_api
+from cloud.services import accounts
+from cloud.services.store import Store
+from cloud.services.views import Role
+from common.clock import ManualClock, to_ms
+from tests.harness.masterdata import MasterData
+
+START = to_ms(datetime(2026, 6, 1, tzinfo=UTC))
+HOUR = 3_600_000
+NOW = START + 48 * HOUR
+POINT = {
+    "key": "flat-1",
+    "name": "Flat 1",
+    "site": "mill",
+    "medium": "cold water",
+    "kind": "volume",
+}
+
+
+@pytest.fixture
+def registers(sqlite_url: str) -> list[int]:
+    """The old meter's and the new one's."""
+    data = MasterData(sqlite_url)
+    device = data.add_device(data.add_gateway(data.add_site(timezone="UTC")))
+    found = [data.add_register(device, key, interval_s=3600) for key in ("old", "new")]
+    data.add_readings(found[0], [(START + n * HOUR, 1000 + n * 10) for n in range(25)])
+    data.add_readings(found[1], [(START + n * HOUR, n * 10) for n in range(24, 49)])
+    data.close()
+    return found
+
+
+@pytest.fixture
+def clients(sqlite_store: Store) -> Iterator[tuple[TestClient, TestClient]]:
+    """An administrator's and an operator's."""
+    api = create_api(sqlite_store, clock=ManualClock(NOW))
+    opened = []
+    for name, role in (("ana", Role.ADMIN), ("ion", Role.OPERATOR)):
+        accounts.create(sqlite_store, name, "correct horse", role, NOW)
+        token = accounts.create_token(sqlite_store, name, "test", NOW, None)
+        opened.append(TestClient(api, headers={"Authorization": f"Bearer {token}"}))
+    yield opened[0], opened[1]
+    for client in opened:
+        client.close()
+
+
+def test_a_meter_is_exchanged_and_the_month_is_whole(
+    clients: tuple[TestClient, TestClient], registers: list[int]
+) -> None:
+    client, _ = clients
+    made = client.post("/api/v1/metering-points", json=POINT)
+    assert made.status_code == 201
+    url = f"/api/v1/metering-points/{made.json()['id']}"
+    put = client.post(
+        f"{url}/install",
+        json={"at": "2026-06-01T00:00:00Z", "register_id": registers[0], "serial": "A1"},
+    )
+    assert put.json()["installations"][0]["start_index"] == "1.000"
+    exchanged = client.post(
+        f"{url}/exchange",
+        json={
+            "at": "2026-06-02T03:00:00+03:00",
+            "register_id": registers[1],
+            "start_index": "0.240",
+            "final_index": "1.240",
+            "reason": "calibration has expired",
+        },
+    )
+    assert [one["end"] for one in exchanged.json()["installations"]] == [
+        "2026-06-02T00:00:00Z",
+        None,
+    ]
+    span = {"start": "2026-06-01T00:00:00Z", "end": "2026-06-03T00:00:00Z"}
+    days = client.get(f"{url}/consumption", params=span).json()
+    assert [(one["value"], one["estimated"], one["measured_percent"]) for one in days] == [
+        ("0.240", False, "100.0"),
+        ("0.240", False, "100.0"),
+    ]
+    (month,) = client.get(f"{url}/consumption", params={**span, "step": "month"}).json()
+    assert month["value"] == "0.480"
+    newest = client.get(f"{url}/changes").json()[0]
+    assert (newest["by"], newest["action"], newest["reason"]) == (
+        "ana",
+        "exchanged",
+        "calibration has expired",
+    )
+    assert client.get("/api/v1/metering-points").json() == [client.get(url).json()]
+    assert client.get("/api/v1/metering-points", params={"site_id": 999}).json() == []
+
+
+def test_only_an_administrator_changes_metering_points(
+    clients: tuple[TestClient, TestClient], registers: list[int]
+) -> None:
+    admin, operator = clients
+    assert operator.post("/api/v1/metering-points", json=POINT).status_code == 403
+    point = admin.post("/api/v1/metering-points", json=POINT).json()
+    url = f"/api/v1/metering-points/{point['id']}"
+    order = {"at": "2026-06-01T00:00:00Z", "register_id": registers[0]}
+    for action in ("install", "exchange", "remove"):
+        assert operator.post(f"{url}/{action}", json=order).status_code == 403
+    assert operator.get(url).json()["installations"] == []
+
+
+@pytest.mark.parametrize(
+    ("action", "order", "said"),
+    [
+        ("install", {"register_id": 7}, "at"),
+        ("install", {"at": "2026-06-01T00:00:00", "register_id": 7}, "at"),
+        ("install", {"at": "2026-06-01T00:00:00Z", "register_id": 7}, "no register 7"),
+        ("install", {"at": "2026-06-01T00:00:00Z", "register_id": 1, "start_index": "-1"}, "start"),
+        ("remove", {"at": "2026-06-01T00:00:00Z", "final_index": "x"}, "final_index"),
+        ("remove", {"at": "2026-06-01T00:00:00Z"}, "install one"),
+        ("exchange", {"at": "2030-06-01T00:00:00Z", "register_id": 1}, "still to come"),
+        ("remove", {"at": "2026-06-01T00:00:00Z", "when": 1}, "when"),
+    ],
+)
+def test_a_wrong_order_is_refused_by_name(
+    clients: tuple[TestClient, TestClient],
+    registers: list[int],
+    action: str,
+    order: dict[str, object],
+    said: str,
+) -> None:
+    client, _ = clients
+    point = client.post("/api/v1/metering-points", json=POINT).json()
+    answer = client.post(f"/api/v1/metering-points/{point['id']}/{action}", json=order)
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert client.get(f"/api/v1/metering-points/{point['id']}").json() == point
+
+
+def test_a_metering_point_that_is_not_there_is_not_found(
+    clients: tuple[TestClient, TestClient],
+) -> None:
+    client, _ = clients
+    for path in ("", "/changes", "/consumption?start=2026-06-01T00:00:00Z"):
+        assert client.get(f"/api/v1/metering-points/77{path}").status_code == 404
+    order = {"at": "2026-06-01T00:00:00Z", "register_id": 1}
+    assert client.post("/api/v1/metering-points/77/install", json=order).status_code == 404
