@@ -9,6 +9,7 @@ from cloud.api import (
     commands,
     configuration,
     events,
+    export,
     gateways,
     meters,
     operations,
@@ -36,6 +37,7 @@ AGGREGATES = (
     events,
     rules,
     quarantine,
+    export,
 )
 
 DESCRIPTION = """
@@ -81,6 +83,7 @@ def create_api(
         redoc_url=None,
     )
     provide(app, store, clock, dispatcher, checks)
+    app.state.export_slots = export.Slots()
     handle_errors(app)
     app.add_middleware(BodyLimit)
     api = APIRouter(
