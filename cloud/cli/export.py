@@ -44,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace, database_url: str) -> None:
-    """Raises InMetterError. A file stands there whole or not at all."""
+    """Raises InMetterError. A file stands there whole, or as it was; a device is written to."""
     # Not before: a worker loads this module for its arguments only.
     from cloud.export.files import write
     from cloud.services import exports
@@ -73,7 +73,15 @@ def _put(parts: Iterable[bytes], output: Path) -> None:
     if output == STDOUT:
         with os.fdopen(1, "wb", closefd=False) as file:
             _copy(parts, file)
-        return
+    elif output.exists() and not output.is_file():
+        # A device or a pipe is written to. Only a file may have another one put in its place.
+        with output.open("wb") as file:
+            _copy(parts, file)
+    else:
+        _replace(output.resolve(), parts)
+
+
+def _replace(output: Path, parts: Iterable[bytes]) -> None:
     unfinished = output.with_name(f"{output.name}.part")
     try:
         with unfinished.open("wb") as file:

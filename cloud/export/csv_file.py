@@ -5,6 +5,7 @@ import io
 from collections.abc import Generator
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from cloud.export.table import Cell, Table
@@ -50,6 +51,7 @@ def _written(cell: Cell, zone: ZoneInfo, comma: bool) -> str | int | None:
             return cell
 
 
+@lru_cache(1024)  # Names and words come again in each row.
 def harmless(text: str) -> str:
     """``text``, with an apostrophe before it where a spreadsheet would take it for a formula."""
     risky = text.lstrip().startswith(FORMULA) or text.startswith(("\t", "\r", "\n"))
