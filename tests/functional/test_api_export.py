@@ -3,6 +3,7 @@ nothing stays behind of one that is not taken to its end."""
 
 import asyncio
 import json
+import re
 import socket
 import sqlite3
 import tempfile
@@ -128,6 +129,15 @@ def test_nothing_in_the_span_is_a_table_without_rows(client: TestClient, registe
     span = {"start": "2027-01-01T00:00:00Z", "end": "2028-01-01T00:00:00Z"}
     answer = client.get(URL, params=span)
     assert answer.text.splitlines() == ["site,gateway,device,register,unit,time,value,quality,raw"]
+
+
+def test_the_example_of_the_document_works(client: TestClient, register: int) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    examples = re.findall(r"^GET (/api/v1/export/\S+)$", document, re.MULTILINE)
+    complete = [example for example in examples if "…" not in example]
+    assert complete
+    for example in complete:
+        assert client.get(example).status_code == 200, example
 
 
 @pytest.mark.parametrize(
@@ -256,7 +266,13 @@ def test_a_client_that_takes_nothing_is_hung_up_on(
 
 
 def test_a_file_that_is_cut_off_by_the_database_is_not_taken_for_a_whole_one(
-    *, api: FastAPI, address: str, token: str, register: int, sqlite_store: Store, sqlite_url: str
+    *,
+    api: FastAPI,
+    address: str,
+    token: str,
+    register: int,
+    sqlite_url: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     add_many(sqlite_url, register, 20 * ROWS_AT_ONCE)
     headers = {"Authorization": f"Bearer {token}"}
@@ -272,3 +288,5 @@ def test_a_file_that_is_cut_off_by_the_database_is_not_taken_for_a_whole_one(
     with pytest.raises(json.JSONDecodeError):
         json.loads(got)
     eventually(lambda: free_slots(api) == AT_ONCE)
+    assert any("no such table" in record.getMessage() for record in caplog.records)
+    assert not any(record.exc_info for record in caplog.records)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +82,21 @@ def test_a_file_that_cannot_be_made_leaves_the_old_one_as_it_was(
     assert message in capsys.readouterr().err
     assert output.read_text() == "the old one"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_examples_of_the_document_work(
+    config: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = MasterData(sqlite_url)
+    device = data.add_device(data.add_gateway(data.add_site("hall"), "gw-2"))
+    assert [data.add_register(device, f"r{n}") for n in range(11)][-1] == 12
+    data.close()
+    document = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
+    examples = re.findall(r"^inmetter-cloud (.* export [^|\n]*)", document, re.MULTILINE)
+    assert len(examples) == 3
+    monkeypatch.chdir(config.parent)
+    assert [main(shlex.split(example)) for example in examples] == [0, 0, 0]
+    assert {file.name for file in config.parent.glob("june.*")} == {"june.csv", "june.xlsx"}
 
 
 def test_a_pipe_is_written_to_and_not_replaced(config: Path, tmp_path: Path) -> None:
