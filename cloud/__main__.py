@@ -1,4 +1,4 @@
-"""``inmetter-cloud``: the cloud's parts, its database's structure, its accounts."""
+"""``inmetter-cloud``: the cloud's parts, its database's structure, its accounts, its data."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from cloud.cli import export
 from common import logs
 from common.clock import SystemClock
 from common.errors import ConfigError, InMetterError
@@ -59,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> None:
         from cloud.storage.migrations import migrate
 
         migrate(config.database_url)
+    elif arguments.command == "export":
+        export.run(arguments, config.database_url)
     else:
         _user(arguments, config.database_url)
 
@@ -113,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("dispatch", help="sends commands")
     commands.add_parser("upkeep", help="sums up readings by hour and day")
     commands.add_parser("migrate", help="bring the database to this version's structure")
+    export.add_arguments(commands.add_parser("export", help="take data out as a file"))
     user = commands.add_parser("user", help="accounts").add_subparsers(
         dest="user_command", required=True
     )

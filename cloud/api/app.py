@@ -9,6 +9,7 @@ from cloud.api import (
     commands,
     configuration,
     events,
+    export,
     gateways,
     meters,
     operations,
@@ -38,6 +39,7 @@ AGGREGATES = (
     events,
     rules,
     quarantine,
+    export,
 )
 
 DESCRIPTION = """
@@ -83,6 +85,7 @@ def create_api(
         redoc_url=None,
     )
     provide(app, store, clock, dispatcher, checks)
+    app.state.export_slots = export.Slots()
     handle_errors(app)
     app.add_middleware(BodyLimit)
     api = APIRouter(

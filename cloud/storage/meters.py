@@ -74,6 +74,20 @@ class RegisterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedRegister:
+    """A register, active or not, and where it stands: keys."""
+
+    id: int
+    site: str
+    gateway: str
+    device: str
+    key: str
+    kind: str
+    decimals: int
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """The readings of one slice of time: when the first and the last were, and the extremes."""
 
@@ -149,6 +163,42 @@ class Meters:
     def registers_of_kind(self, kind: str) -> list[RegisterRow]:
         """All active registers of ``kind``, by device and id."""
         return self._registers(_registers().where(register.c.active, register.c.kind == kind))
+
+    def placed(
+        self,
+        *,
+        site_key: str | None = None,
+        gateway_key: str | None = None,
+        device_key: str | None = None,
+        register_key: str | None = None,
+        register_id: int | None = None,
+    ) -> list[PlacedRegister]:
+        """The registers that all of this fits, active or not, in the order of their keys."""
+        wanted: dict[ColumnElement[Any], str | int | None] = {
+            site.c.key: site_key,
+            gateway.c.key: gateway_key,
+            device.c.key: device_key,
+            register.c.key: register_key,
+            register.c.id: register_id,
+        }
+        query = (
+            select(
+                register.c.id,
+                site.c.key,
+                gateway.c.key,
+                device.c.key,
+                register.c.key,
+                register.c.kind,
+                register.c.decimals,
+                site.c.timezone,
+            )
+            .join(device, device.c.id == register.c.device_id)
+            .join(gateway, gateway.c.id == device.c.gateway_id)
+            .join(site, site.c.id == gateway.c.site_id)
+            .where(*(column == value for column, value in wanted.items() if value is not None))
+            .order_by(*wanted)
+        )
+        return [PlacedRegister(*row) for row in self._connection.execute(query)]
 
     def _registers(self, query: "_RegisterQuery") -> list[RegisterRow]:
         query = query.order_by(register.c.device_id, register.c.id)

@@ -44,6 +44,7 @@ ROUTES = {
     "GET /api/v1/events",
     "GET /api/v1/rules",
     "GET /api/v1/quarantine",
+    "GET /api/v1/export/readings",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
@@ -113,7 +114,7 @@ def test_parameters_are_described_and_bounded(document: dict[str, Any]) -> None:
     parameters = {
         parameter["name"]: parameter
         for name, operation in _operations(document)
-        if name.endswith("/readings")
+        if name.endswith("/registers/{register_id}/readings")
         for parameter in operation["parameters"]
     }
     assert parameters.keys() == {"register_id", "start", "end", "limit", "after"}
