@@ -122,6 +122,7 @@ def test_consumption_is_by_the_clock_of_the_site(
             "end": "2026-06-01T21:00:00Z",
             "value": "3.000",
             "estimated": False,
+            "measured_percent": "100.0",
         }
     ]
     hours = client.get(url, params={**span, "step": "hour"}).json()
