@@ -21,7 +21,10 @@ from cloud.api import (
 from cloud.api.deps import provide, signed_in
 from cloud.api.errors import Problem, handle_errors, responses
 from cloud.api.limits import BodyLimit
+from cloud.api.traffic import Traffic
 from cloud.services.commands import Dispatcher
+from cloud.services.figures import DatabaseFigures
+from cloud.services.metrics import Source
 from cloud.services.store import Store
 from common.clock import Clock
 
@@ -65,11 +68,13 @@ def create_api(
     clock: Clock,
     dispatcher: Dispatcher | None = None,
     checks: Sequence[Callable[[], None]] = (),
+    figures: Source = tuple,
 ) -> FastAPI:
     """The application. ``dispatcher`` publishes the commands that are issued.
 
     ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
-    what it looks after (the broker, the database's structure) is not there.
+    what it looks after (the broker, the database's structure) is not there. ``figures`` are shown
+    by ``/metrics``, beside those of the database.
     """
     app = Api(
         title="inMetter",
@@ -80,9 +85,18 @@ def create_api(
         docs_url=None,
         redoc_url=None,
     )
-    provide(app, store, clock, dispatcher, checks)
+    of_database = DatabaseFigures(store, clock)
+    provide(
+        app,
+        store=store,
+        clock=clock,
+        dispatcher=dispatcher,
+        checks=checks,
+        figures=lambda: (*of_database.families(), *figures()),
+    )
     handle_errors(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Traffic)
     api = APIRouter(
         prefix="/api/v1",
         dependencies=[Depends(signed_in)],

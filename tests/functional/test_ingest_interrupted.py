@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 
-from cloud.services import metrics
 from cloud.services.ingest import Ingest
 from cloud.storage.unit_of_work import Store
 from common.messages.downlink import Ack
 from common.messages.envelope import decode
 from tests.harness.eventually import eventually
 from tests.harness.mariadb import MariaDb
+from tests.harness.metrics import counted
 from tests.harness.says import NOW, STREAM, Gateway, catalog, power
 from tests.harness.tables import rows_of
 
@@ -72,7 +72,7 @@ class Broken:
 
     def take_meanwhile(self, *disturbances: Callable[[], None]) -> None:
         """A batch is taken in a thread, while it is disturbed; then it must be there, once."""
-        stored, twice = metrics.entries_committed.value, metrics.duplicates.value
+        stored, twice = counted("entries_committed_total"), counted("entries_duplicate_total")
         batch = self.gateway.batch(3, power(NOW + 1, 3), power(NOW + 2, 4))
         with ThreadPoolExecutor(1) as threads:
             outcome = threads.submit(self.worker.take, [batch], NOW)
@@ -80,8 +80,8 @@ class Broken:
                 disturb()
             [answer] = outcome.result(30).publications
         assert decode(answer.payload, Ack) == Ack(STREAM, 3, 4)
-        assert metrics.entries_committed.value == stored + 2
-        assert metrics.duplicates.value == twice
+        assert counted("entries_committed_total") == stored + 2
+        assert counted("entries_duplicate_total") == twice
         assert rows_of(self.store, "SELECT first, last FROM ledger") == [(1, 4)]
         assert rows_of(self.store, "SELECT value FROM reading ORDER BY at") == [(2,), (3,), (4,)]
 

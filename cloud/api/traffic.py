@@ -1,0 +1,36 @@
+"""Counts answers, and how long they took."""
+
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud.services.metrics import http_duration, http_requests
+
+OTHER = "other"
+"""Files, pages and what does not exist: what names no route must not make a metric of its own."""
+
+
+class Traffic:
+    """ASGI middleware: every answer is counted under the template of its route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = perf_counter(), 500
+
+        async def send_seen(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_seen)
+        finally:
+            route = getattr(scope.get("route"), "path", OTHER)
+            http_requests.labels(route, f"{status // 100}xx").inc()
+            http_duration.labels(route).observe(perf_counter() - started)
