@@ -11,7 +11,7 @@ import uvicorn
 
 from cloud.config import Config
 from cloud.services import metrics
-from cloud.services.figures import connections
+from cloud.services.figures import DatabaseFigures, connections
 from cloud.services.metrics import Family
 from cloud.services.rules import sync_rules
 from cloud.services.store import Store
@@ -54,6 +54,7 @@ class App:
         # A store of its own: ingest forgets what it knows whenever its store connects anew,
         # and the web's store does so at every peak.
         self._ingest_store = open_store(pool_size=1)
+        self._of_database = DatabaseFigures(self.store, self._clock)
         self._dispatch = DispatchWorker(self.store, settings.mqtt, self._clock)
         self._ingest = IngestWorker(
             self._ingest_store,
@@ -178,11 +179,14 @@ class App:
 
     def figures(self) -> list[Family]:
         """How this process is doing, for Prometheus. From any thread."""
-        stores = {"shared": self.store, "ingest": self._ingest_store}
-        if "ingest" not in self._roles:
-            del stores["ingest"]
-        found = [*connections(stores), *figures.connections(self._sessions)]
-        return found + (figures.held(self._ingest.held) if "ingest" in self._roles else [])
+        stores = {"shared": self.store}
+        found = figures.connections(self._sessions)
+        if "web" in self._roles:  # one role asks what is the same for all
+            found += self._of_database.families()
+        if "ingest" in self._roles:
+            stores["ingest"] = self._ingest_store
+            found += figures.held(self._ingest.held)
+        return found + connections(stores)
 
     def _check_broker(self) -> None:
         for role, session in self._sessions.items():

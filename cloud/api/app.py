@@ -68,13 +68,13 @@ def create_api(
     clock: Clock,
     dispatcher: Dispatcher | None = None,
     checks: Sequence[Callable[[], None]] = (),
-    figures: Source = tuple,
+    figures: Source | None = None,
 ) -> FastAPI:
     """The application. ``dispatcher`` publishes the commands that are issued.
 
     ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
-    what it looks after (the broker, the database's structure) is not there. ``figures`` are shown
-    by ``/metrics``, beside those of the database.
+    what it looks after (the broker, the database's structure) is not there. ``figures`` are what
+    ``/metrics`` shows beside the counters; by default those of the database.
     """
     app = Api(
         title="inMetter",
@@ -85,14 +85,13 @@ def create_api(
         docs_url=None,
         redoc_url=None,
     )
-    of_database = DatabaseFigures(store, clock)
     provide(
         app,
         store=store,
         clock=clock,
         dispatcher=dispatcher,
         checks=checks,
-        figures=lambda: (*of_database.families(), *figures()),
+        figures=figures or DatabaseFigures(store, clock).families,
     )
     handle_errors(app)
     app.add_middleware(BodyLimit)

@@ -7,7 +7,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cloud.services.metrics import http_duration, http_requests
 
 OTHER = "other"
-"""Files, pages and what does not exist: what names no route must not make a metric of its own."""
+"""Files, and what does not exist: whatever a client makes up must not make a metric of its own."""
+
+FILES = "/_nicegui/"
+
+
+def template_of(scope: Scope) -> str:
+    """``/api/v1/sites/{site_id}`` for a request that came to this route; OTHER without one.
+
+    A route knows its template from where it was included on; before that, all is literal.
+    """
+    path: str = scope["path"]
+    template: str | None = getattr(scope.get("route"), "path_format", None)
+    if template is None or path.startswith(FILES):
+        return OTHER
+    filled = template.format_map(scope["path_params"])
+    return path.removesuffix(filled) + template if path.endswith(filled) else OTHER
 
 
 class Traffic:
@@ -31,6 +46,6 @@ class Traffic:
         try:
             await self._app(scope, receive, send_seen)
         finally:
-            route = getattr(scope.get("route"), "path", OTHER)
+            route = template_of(scope)
             http_requests.labels(route, f"{status // 100}xx").inc()
             http_duration.labels(route).observe(perf_counter() - started)

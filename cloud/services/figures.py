@@ -110,12 +110,16 @@ def _of_gateways(uow: UnitOfWork, now_ms: int) -> list[Family]:
         ),
         Family(
             "inmetter_site_newest_reading_timestamp_seconds",
-            "When the newest reading of the site was measured",
+            "When the newest reading of the site was measured, Unix time",
             [((site,), max(times) / 1000) for site, times in newest.items() if times],
             ("site",),
         ),
         *_books(rows, now_ms),
-        _by_gateway("registers", "Registers", ((row, found.count) for row, found in gateways)),
+        _by_gateway(
+            "registers",
+            "Active registers of the gateway",
+            ((row, found.count) for row, found in gateways),
+        ),
         _by_gateway(
             "registers_stale",
             "Registers with an interval and no reading for three of it",
@@ -134,7 +138,9 @@ def _books(rows: list[GatewayRow], now_ms: int) -> Iterable[Family]:
             "1 when the gateway is connected, and was heard of in the last 90 s",
             ((row, _online(row, now_ms)) for row in rows),
         ),
-        _by_gateway("last_seen_timestamp_seconds", "When the gateway was last heard of", seen),
+        _by_gateway(
+            "last_seen_timestamp_seconds", "When the gateway was last heard of, Unix time", seen
+        ),
         _by_gateway(
             "missing_entries",
             "Entries that are known to exist and did not come",
@@ -163,22 +169,22 @@ def _said(said: list[tuple[GatewayRow, Status]]) -> Iterable[Family]:
         ),
         _by_gateway(
             "oldest_entry_timestamp_seconds",
-            "When the oldest entry that waits on the gateway was appended; absent when none waits",
+            "When the oldest entry that waits there was appended, Unix time; absent when none",
             oldest,
         ),
         _by_gateway(
             "journal_bytes",
-            "What the gateway's journal takes on its disk",
+            "Bytes that the gateway's journal takes on its disk",
             ((row, s.journal_bytes) for row, s in said),
         ),
         _by_gateway(
             "journal_quota_bytes",
-            "What the gateway's journal may take",
+            "Bytes that the gateway's journal may take",
             ((row, s.journal_quota) for row, s in said),
         ),
         _by_gateway(
             "outage_left_seconds",
-            "How long the journal would last without the cloud; absent when that is not known",
+            "Seconds that the journal would last without the cloud; absent when that is not known",
             left,
         ),
         _by_gateway(
@@ -233,7 +239,7 @@ def _sizes(uow: UnitOfWork, file: Path | None) -> list[Family]:
         return [
             Family(
                 "inmetter_database_table_bytes",
-                "What a table of the database takes with its keys, about; once a minute",
+                "Bytes that a table takes with its keys, about; asked once a minute; not on SQLite",
                 [((name,), size) for name, size in uow.figures.table_bytes().items()],
                 ("table",),
             )
@@ -243,9 +249,13 @@ def _sizes(uow: UnitOfWork, file: Path | None) -> list[Family]:
     return [
         gauge(
             "inmetter_database_file_bytes",
-            "What the files of an SQLite database take",
+            "Bytes that the files of an SQLite database take",
             sum(one.stat().st_size for one in files),
         ),
-        gauge("inmetter_disk_free_bytes", "Room on the disk of an SQLite database", disk.free),
-        gauge("inmetter_disk_size_bytes", "Size of the disk of an SQLite database", disk.total),
+        gauge(
+            "inmetter_disk_free_bytes", "Bytes free on the disk of an SQLite database", disk.free
+        ),
+        gauge(
+            "inmetter_disk_size_bytes", "Bytes that the disk of an SQLite database has", disk.total
+        ),
     ]

@@ -15,13 +15,21 @@ def held(of_ingest: Held) -> list[Family]:
             "Messages taken from the broker that wait to be stored",
             len(of_ingest),
         ),
-        gauge("inmetter_ingest_held_bytes", "What those messages take", of_ingest.size),
+        gauge(
+            "inmetter_ingest_held_bytes",
+            "Bytes of the messages that wait to be stored",
+            of_ingest.size,
+        ),
         gauge(
             "inmetter_ingest_held_limit_messages",
-            "With so many held, nothing more is taken from the broker",
+            "With so many messages held, nothing more is taken from the broker",
             MESSAGES,
         ),
-        gauge("inmetter_ingest_held_limit_bytes", "The same in bytes", BYTES),
+        gauge(
+            "inmetter_ingest_held_limit_bytes",
+            "With so many bytes held, nothing more is taken from the broker",
+            BYTES,
+        ),
     ]
 
 
@@ -36,10 +44,12 @@ def connections(sessions: Mapping[str, MqttSession]) -> list[Family]:
     return [
         family("connected", "1 while the broker is connected", lambda one: one.connected),
         family("connects_total", "Connections that the broker welcomed", lambda one: one.connects),
-        family("disconnects_total", "Such connections that ended", lambda one: one.disconnects),
+        family(
+            "disconnects_total", "Connections to the broker that ended", lambda one: one.disconnects
+        ),
         family(
             "connects_failed_total",
-            "Attempts to connect that came to nothing",
+            "Attempts to connect to the broker that came to nothing",
             lambda one: one.connects_failed,
         ),
         family(
