@@ -5,7 +5,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Impatient
-from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -245,12 +244,12 @@ def _sizes(uow: UnitOfWork, file: Path | None) -> list[Family]:
             )
         ]
     disk = shutil.disk_usage(file.parent)
-    files = chain([file], file.parent.glob(f"{file.name}-*"))
+    files = [file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))]
     return [
         gauge(
             "inmetter_database_file_bytes",
             "Bytes that the files of an SQLite database take",
-            sum(one.stat().st_size for one in files),
+            sum(map(_bytes, files)),
         ),
         gauge(
             "inmetter_disk_free_bytes", "Bytes free on the disk of an SQLite database", disk.free
@@ -259,3 +258,10 @@ def _sizes(uow: UnitOfWork, file: Path | None) -> list[Family]:
             "inmetter_disk_size_bytes", "Bytes that the disk of an SQLite database has", disk.total
         ),
     ]
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
