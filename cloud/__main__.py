@@ -55,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> None:
         from cloud.app import run
 
         collect_seldom()
-        asyncio.run(run(config, ROLES[arguments.command]))
+        asyncio.run(run(config, ROLES[arguments.command], arguments.metrics_port))
     elif arguments.command == "migrate":
         from cloud.storage.migrations import migrate
 
@@ -110,11 +110,19 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"]
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("all", help="web, ingest, dispatch and upkeep in one process")
-    commands.add_parser("web", help="the REST API and the dashboard")
-    commands.add_parser("ingest", help="takes in what gateways say")
-    commands.add_parser("dispatch", help="sends commands")
-    commands.add_parser("upkeep", help="sums up readings by hour and day")
+    for role, text in (
+        ("all", "web, ingest, dispatch and upkeep in one process"),
+        ("web", "the REST API and the dashboard"),
+        ("ingest", "takes in what gateways say"),
+        ("dispatch", "sends commands"),
+        ("upkeep", "sums up readings by hour and day"),
+    ):
+        commands.add_parser(role, help=text).add_argument(
+            "--metrics-port",
+            type=int,
+            metavar="PORT",
+            help="answer Prometheus on this port too, to programs of this machine",
+        )
     commands.add_parser("migrate", help="bring the database to this version's structure")
     export.add_arguments(commands.add_parser("export", help="take data out as a file"))
     user = commands.add_parser("user", help="accounts").add_subparsers(

@@ -5,13 +5,18 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import uvicorn
 
 from cloud.config import Config
+from cloud.services import metrics
+from cloud.services.figures import DatabaseFigures, connections
+from cloud.services.metrics import Family
 from cloud.services.rules import sync_rules
 from cloud.services.store import Store
 from cloud.storage.migrations import is_current, migrate
+from cloud.workers import figures
 from cloud.workers.dispatch import DispatchWorker
 from cloud.workers.ingest import IngestWorker
 from cloud.workers.patience import patiently
@@ -19,6 +24,7 @@ from cloud.workers.upkeep import Upkeep
 from common.clock import Clock, SystemClock
 from common.errors import ConfigError, Unreachable
 from common.logs import events
+from common.mqtt import MqttSession
 
 ROLES = ("web", "ingest", "dispatch", "upkeep")
 STOP_S = 5
@@ -44,10 +50,12 @@ class App:
         self._roles = roles
         settings = config.settings
         self._stop = asyncio.Event()
-        self.store = Store(config.database_url, pool_size=settings.database.pool_size)
+        open_store = partial(Store, config.database_url, on_retry=metrics.transaction_retried)
+        self.store = open_store(pool_size=settings.database.pool_size)
         # A store of its own: ingest forgets what it knows whenever its store connects anew,
         # and the web's store does so at every peak.
-        self._ingest_store = Store(config.database_url, pool_size=1)
+        self._ingest_store = open_store(pool_size=1)
+        self._of_database = DatabaseFigures(self.store, self._clock)
         self._dispatch = DispatchWorker(self.store, settings.mqtt, self._clock)
         self._ingest = IngestWorker(
             self._ingest_store,
@@ -124,7 +132,13 @@ class App:
 
         config, web = self._config, self._config.settings.web
         checks = [self._check_broker] if {"ingest", "dispatch"} & set(self._roles) else []
-        api = create_api(self.store, clock=self._clock, dispatcher=self._dispatch, checks=checks)
+        api = create_api(
+            self.store,
+            clock=self._clock,
+            dispatcher=self._dispatch,
+            checks=checks,
+            figures=self.figures,
+        )
         mount(
             api,
             self.store,
@@ -159,17 +173,36 @@ class App:
             # uvicorn's way to say that it cannot listen, after having logged why.
             raise ConfigError(f"web.port: cannot listen on port {port}") from error
 
-    def _check_broker(self) -> None:
+    @property
+    def _sessions(self) -> dict[str, MqttSession]:
+        """Those with the broker, by role."""
         sessions = {"ingest": self._ingest.session, "dispatch": self._dispatch.session}
-        for role, session in sessions.items():
-            if role in self._roles and not session.connected:
+        return {role: session for role, session in sessions.items() if role in self._roles}
+
+    def figures(self) -> list[Family]:
+        """How this process is doing, for Prometheus. From any thread."""
+        stores = {"shared": self.store}
+        found = figures.connections(self._sessions)
+        if "web" in self._roles:  # one role asks what is the same for all
+            found += self._of_database.families()
+        if "ingest" in self._roles:
+            stores["ingest"] = self._ingest_store
+            found += figures.held(self._ingest.held)
+        return found + connections(stores)
+
+    def _check_broker(self) -> None:
+        for role, session in self._sessions.items():
+            if not session.connected:
                 raise Unreachable(f"{role} has no connection to the MQTT broker")
 
 
-async def run(config: Config, roles: Sequence[str]) -> None:
-    """Run ``roles`` until SIGTERM or SIGINT. Raises InMetterError."""
+async def run(config: Config, roles: Sequence[str], metrics_port: int | None = None) -> None:
+    """Run ``roles`` until SIGTERM or SIGINT; meanwhile ``metrics_port`` of this machine answers
+    with the metrics of the process. Raises InMetterError."""
     sys.setswitchinterval(SWITCH_S)
     app = App(config, roles)
+    if metrics_port is not None:
+        metrics.serve(metrics_port, app.figures)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop)

@@ -101,6 +101,9 @@ class MqttSession:
         self._client: aiomqtt.Client | None = None
         self._waiting: set[asyncio.Timeout] = set()
         self.connects = 0
+        self.connects_failed = 0
+        self.disconnects = 0
+        self.publishes_failed = 0
         self.last_error = ""
 
     @property
@@ -114,6 +117,13 @@ class MqttSession:
         Raises Unreachable when there is no connection, it breaks meanwhile, or PUBACK_WITHIN_S
         have passed.
         """
+        try:
+            await self._publish(topic, payload, retain=retain)
+        except Unreachable:
+            self.publishes_failed += 1
+            raise
+
+    async def _publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         client = self._client
         if client is None:
             raise Unreachable("no connection to the MQTT broker")
@@ -167,10 +177,12 @@ class MqttSession:
                 events.warning("MQTT %s: connection lost: %s", self._client_id, error)
             self.last_error = str(error)
             if not welcomed:
+                self.connects_failed += 1
                 self._on_trouble(trouble_of(error))
                 raise Unreachable(f"MQTT: {error}") from error
         finally:
             self._client = None
+            self.disconnects += welcomed
             for patience in self._waiting:
                 patience.reschedule(0)  # the client library would not tell them
 

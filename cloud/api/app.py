@@ -23,7 +23,10 @@ from cloud.api import (
 from cloud.api.deps import provide, signed_in
 from cloud.api.errors import Problem, handle_errors, responses
 from cloud.api.limits import BodyLimit
+from cloud.api.traffic import Traffic
 from cloud.services.commands import Dispatcher
+from cloud.services.figures import DatabaseFigures
+from cloud.services.metrics import Source
 from cloud.services.store import Store
 from common.clock import Clock
 
@@ -69,11 +72,13 @@ def create_api(
     clock: Clock,
     dispatcher: Dispatcher | None = None,
     checks: Sequence[Callable[[], None]] = (),
+    figures: Source | None = None,
 ) -> FastAPI:
     """The application. ``dispatcher`` publishes the commands that are issued.
 
     ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
-    what it looks after (the broker, the database's structure) is not there.
+    what it looks after (the broker, the database's structure) is not there. ``figures`` are what
+    ``/metrics`` shows beside the counters; by default those of the database.
     """
     app = Api(
         title="inMetter",
@@ -84,10 +89,18 @@ def create_api(
         docs_url=None,
         redoc_url=None,
     )
-    provide(app, store, clock, dispatcher, checks)
+    provide(
+        app,
+        store=store,
+        clock=clock,
+        dispatcher=dispatcher,
+        checks=checks,
+        figures=figures or DatabaseFigures(store, clock).families,
+    )
     app.state.export_slots = export.Slots()
     handle_errors(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Traffic)
     api = APIRouter(
         prefix="/api/v1",
         dependencies=[Depends(signed_in)],

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime
 
 from cloud.services import accounts
 from cloud.services.commands import Dispatcher
+from cloud.services.metrics import Source
 from cloud.services.store import Store
 from cloud.services.views import AccountView, Role
 from common.clock import Clock, to_ms
@@ -25,14 +26,17 @@ _bearer = HTTPBearer(
 
 def provide(
     app: FastAPI,
+    *,
     store: Store,
     clock: Clock,
     dispatcher: Dispatcher | None,
     checks: Sequence[Check],
+    figures: Source,
 ) -> None:
     """Give the routes of ``app`` what they ask for."""
     app.state.store, app.state.clock = store, clock
     app.state.dispatcher, app.state.checks = dispatcher, checks
+    app.state.figures = figures
 
 
 # What needs no thread is async: FastAPI calls plain functions in one, each by itself.
@@ -58,9 +62,15 @@ async def _checks(request: Request) -> Sequence[Check]:
     return checks
 
 
+async def _figures(request: Request) -> Source:
+    figures: Source = request.app.state.figures
+    return figures
+
+
 TheStore = Annotated[Store, Depends(_store)]
 NowMs = Annotated[int, Depends(_now_ms)]
 Checks = Annotated[Sequence[Check], Depends(_checks)]
+Figures = Annotated[Source, Depends(_figures)]
 TheDispatcher = Annotated[Dispatcher | None, Depends(_dispatcher)]
 
 

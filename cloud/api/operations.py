@@ -1,18 +1,12 @@
 """Routes for those who run the program: is it alive, is it ready, what has it done."""
 
-from collections.abc import Callable, Iterator, Sequence
-
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from cloud.api.deps import Checks, LocalOrAccount, NowMs, TheStore
+from cloud.api.deps import Checks, Figures, LocalOrAccount, TheStore
 from cloud.api.errors import responses
-from cloud.services import events, gateways
-from cloud.services.metrics import COUNTERS
-from cloud.services.views import GatewayView
+from cloud.services import events
+from cloud.services.metrics import CONTENT_TYPE_LATEST, exposition
 
 router = APIRouter(tags=["operations"])
 
@@ -33,35 +27,6 @@ def readyz(store: TheStore, checks: Checks) -> str:
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=responses(401))
-def show_metrics(store: TheStore, now_ms: NowMs, _account: LocalOrAccount) -> Response:
+def show_metrics(figures: Figures, _account: LocalOrAccount) -> Response:
     """For Prometheus. Needs no token from this machine, when no proxy is in between."""
-    registry = CollectorRegistry()
-    registry.register(_Figures(gateways.gateways(store, now_ms)))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-class _Figures(Collector):
-    """This process's counters, and how the gateways are doing."""
-
-    def __init__(self, views: Sequence[GatewayView]) -> None:
-        self._gateways = views
-
-    def collect(self) -> Iterator[Metric]:
-        for counter in COUNTERS:
-            yield CounterMetricFamily(f"inmetter_{counter.name}", counter.text, value=counter.value)
-        figures: list[tuple[str, str, Callable[[GatewayView], int]]] = [
-            ("online", "1 when the gateway is connected", lambda view: int(view.online)),
-            ("queued_entries", "Entries that wait on the gateway", lambda view: view.queued),
-            (
-                "missing_entries",
-                "Entries that are known to exist and did not come",
-                lambda view: view.missing,
-            ),
-            ("lost_entries", "Entries that will never come, explained", lambda view: view.lost),
-            ("rejected_entries", "Entries never to be stored", lambda view: view.rejected),
-        ]
-        for name, text, figure in figures:
-            family = GaugeMetricFamily(f"inmetter_gateway_{name}", text, labels=["gateway"])
-            for view in self._gateways:
-                family.add_metric([view.key], figure(view))
-            yield family
+    return Response(exposition(figures), media_type=CONTENT_TYPE_LATEST)

@@ -9,6 +9,7 @@ from threading import BoundedSemaphore, Lock
 
 from pwdlib import PasswordHash
 
+from cloud.services.metrics import sign_ins_failed
 from cloud.services.views import AccountView, Role
 from cloud.storage.accounts import AccountRow
 from cloud.storage.unit_of_work import Store
@@ -74,6 +75,7 @@ def authenticate(
         return None
     if not _throttle.admit(name, clock.monotonic()):
         events.warning("sign-in as %r refused: too many failures", name)
+        sign_ins_failed.labels("too_many").inc()
         return None
     with store.read() as uow:
         row = uow.accounts.by_name(name)
@@ -81,6 +83,7 @@ def authenticate(
         right = _passwords.verify(password, row.password if row else _nobodys_hash())
     if row is None or row.disabled or not right:
         events.warning("sign-in as %r failed", name)
+        sign_ins_failed.labels("wrong").inc()
         return None
     _throttle.forget(name)
     return _view(row)

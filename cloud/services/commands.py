@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.domain.lifecycle import FINAL, REPORTED, State, at_deadline, may_follow
-from cloud.services.metrics import commands_issued
+from cloud.domain.lifecycle import FINAL, OPEN, REPORTED, State, at_deadline, may_follow
+from cloud.services.metrics import commands_ended, commands_issued
 from cloud.services.views import CommandView, StepView
 from cloud.storage.commands import CommandRow, Standing, Step, StepRow
 from cloud.storage.inventory import RegisterRow
@@ -103,7 +103,7 @@ def issue(
     row = store.run(work)
     if dispatcher is not None and at_once:
         dispatcher.send(_publication(row))
-    commands_issued.add()
+    commands_issued.inc()
     return _view(row, _birth(row))
 
 
@@ -276,6 +276,8 @@ def _advance(
 ) -> None:
     last = steps[-1]
     uow.commands.change(row.id, steps, readback=readback, final=last.state in FINAL)
+    if last.state not in OPEN:
+        uow.after_commit.append(commands_ended.labels(last.state).inc)
     if row.rule_id is not None and last.state in NOT_DONE:
         # Not before its expiry: an output that refuses at once would be ordered at every reading.
         uow.rules.retry_output(row.rule_id, row.value, row.expires_at, last.at)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloud.export.table import Column, Row, Table, Type
-from cloud.services.metering import reading_view, zone_of
+from cloud.services.boundaries import zone_of
+from cloud.services.metering import reading_view
 from cloud.storage.meters import PlacedRegister
 from cloud.storage.unit_of_work import Store
 from common.clock import to_ms

@@ -121,6 +121,7 @@ class Ingest:
         """The one message that the database refuses: what can be saved of it."""
         if isinstance(parcel, BadParcel):
             events.error("a message on %s is lost: %s", parcel.source.topic[:300], reason)
+            metrics.messages_dropped.inc()
             return Outcome()
         if not isinstance(parcel, BatchParcel):
             return self._store_all([BadParcel(parcel.source, reason)], now_ms)
@@ -137,13 +138,13 @@ class Ingest:
         writer = group.writer
         books = writer.shelf.books
         self._streams.update({id_: book.remembered() for id_, book in books.items()})
-        metrics.entries_committed.add(writer.committed)
-        metrics.duplicates.add(writer.duplicates)
-        metrics.readings_stored.add(writer.readings)
-        metrics.entries_rejected.add(writer.rejected)
-        metrics.entries_lost.add(writer.lost)
-        metrics.messages_quarantined.add(group.quarantined)
-        metrics.commands_issued.add(len(group.issued))
+        metrics.entries_committed.inc(writer.committed)
+        metrics.entries_duplicate.inc(writer.duplicates)
+        metrics.readings_stored.inc(writer.readings)
+        metrics.entries_rejected.inc(writer.rejected)
+        metrics.entries_lost.inc(writer.lost)
+        metrics.messages_quarantined.inc(group.quarantined)
+        metrics.commands_issued.inc(len(group.issued))
         return Outcome(
             tuple(group.publications), tuple(group.issued), bool(group.issued) or group.wake
         )

@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from cloud.services import commands
+from cloud.services.metrics import rules_failed
 from cloud.services.views import RuleView
 from cloud.storage.inventory import RegisterRow
 from cloud.storage.rules import RuleRow
@@ -87,6 +88,7 @@ def _apply(uow: UnitOfWork, row: RuleRow, seen: Sequence[Seen], now_ms: int) -> 
         unit = KINDS[Kind(seen[0].kind)].unit
         id_ = _issue(uow, row, firing, _reason(rule, firing, decimals, unit), now_ms)
         if id_ is None:
+            uow.after_commit.append(rules_failed.inc)
             # Not done, so not believed to be done: the next sighting tries again.
             after = msgspec.structs.replace(after, set_to=before.set_to, retry_at=before.retry_at)
         else:

@@ -1,6 +1,7 @@
 """Databases behind one URL: ``mysql+pymysql://…`` (MariaDB, MySQL) or ``sqlite:///file``."""
 
 import time
+from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -22,8 +23,30 @@ READ_ONLY = "inmetter_read_only"
 """Execution option of a connection: its transaction will not write."""
 
 
+class Trouble(StrEnum):
+    """Why the database did not do it now."""
+
+    DEADLOCK = "deadlock"
+    LOCK_TIMEOUT = "lock_timeout"
+    CONNECTION = "connection"
+    POOL = "pool"
+    OTHER = "other"
+
+
+TROUBLES = {
+    1213: Trouble.DEADLOCK,
+    1205: Trouble.LOCK_TIMEOUT,
+    2002: Trouble.CONNECTION,
+    2003: Trouble.CONNECTION,
+}
+
+
 class StorageAway(Retryable):
     """The database did not do it now: away, locked, full, or not of this version's structure."""
+
+    def __init__(self, text: str, why: Trouble = Trouble.OTHER) -> None:
+        super().__init__(text)
+        self.why = why
 
 
 class Unstorable(Permanent):
@@ -115,7 +138,19 @@ def translate(error: DBAPIError | PoolTimeout) -> InMetterError:
     if isinstance(error, DataError | IntegrityError):
         return Unstorable(f"database: {str(error.orig)[:500]}")
     text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    return StorageAway(f"database: {text[:500]}")
+    return StorageAway(f"database: {text[:500]}", _trouble(error))
+
+
+def _trouble(error: DBAPIError | PoolTimeout) -> Trouble:
+    if isinstance(error, PoolTimeout):
+        return Trouble.POOL
+    if error.connection_invalidated:
+        return Trouble.CONNECTION
+    reason = error.orig
+    if getattr(reason, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        return Trouble.LOCK_TIMEOUT
+    number = reason.args[0] if reason and reason.args else 0
+    return TROUBLES.get(number, Trouble.OTHER)
 
 
 def not_opened(error: DBAPIError, url: str) -> InMetterError:
@@ -126,4 +161,4 @@ def not_opened(error: DBAPIError, url: str) -> InMetterError:
     if number in REFUSALS or getattr(reason, "sqlite_errorname", "") in SQLITE_REFUSALS:
         return ConfigError(f"database {where}: {str(reason)[:500]}")
     found = translate(error)
-    return StorageAway(f"{where}: {found}") if isinstance(found, StorageAway) else found
+    return StorageAway(f"{where}: {found}", found.why) if isinstance(found, StorageAway) else found

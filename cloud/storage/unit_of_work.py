@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, QueuePool, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from cloud.storage.accounts import Accounts
 from cloud.storage.audit import Audit
@@ -16,8 +23,9 @@ from cloud.storage.clocks import Clocks
 from cloud.storage.commands import Commands
 from cloud.storage.configurations import Configurations
 from cloud.storage.coverage import Coverage
-from cloud.storage.engine import READ_ONLY, open_engine, translate
+from cloud.storage.engine import READ_ONLY, StorageAway, Trouble, open_engine, translate
 from cloud.storage.events import Events
+from cloud.storage.figures import Figures
 from cloud.storage.gaps import Gaps
 from cloud.storage.gateways import Gateways
 from cloud.storage.inventory import Inventory
@@ -39,10 +47,14 @@ ATTEMPTS = 6
 
 
 class UnitOfWork:
-    """The repositories over one open transaction. Not to be used after it, or in two threads."""
+    """The repositories over one open transaction. Not to be used after it, or in two threads.
+
+    ``after_commit`` is called when what was done is committed, and only then: for counting it.
+    """
 
     def __init__(self, connection: Connection, generation: int) -> None:
         self.generation = generation
+        self.after_commit: list[Callable[[], None]] = []
         self.accounts = Accounts(connection)
         self.audit = Audit(connection)
         self.books = Books(connection)
@@ -51,6 +63,7 @@ class UnitOfWork:
         self.configurations = Configurations(connection)
         self.coverage = Coverage(connection)
         self.events = Events(connection)
+        self.figures = Figures(connection)
         self.gaps = Gaps(connection)
         self.gateways = Gateways(connection)
         self.inventory = Inventory(connection)
@@ -73,11 +86,15 @@ class Store:
     Unstorable (Permanent) when it refuses a value. ``generation`` grows with every connection
     made: what a process remembers of the database's content holds for one generation only,
     since a database that was restored meanwhile mostly comes with new connections. Where it does
-    not, its ledger has fewer entries than ``Ingest`` remembers.
+    not, its ledger has fewer entries than ``Ingest`` remembers. ``on_retry`` hears why a
+    transaction is tried again.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, on_retry: Callable[[Trouble], None] = lambda _: None
+    ) -> None:
         self._engine = open_engine(url, pool_size=pool_size)
+        self._on_retry = on_retry
         self._generation = 0
         event.listen(self._engine, "connect", self._count_connection)
 
@@ -89,9 +106,12 @@ class Store:
         """A transaction that commits at the end, and rolls back on any error."""
         try:
             with self._engine.begin() as connection:
-                yield UnitOfWork(connection, self._generation)
+                uow = UnitOfWork(connection, self._generation)
+                yield uow
         except (DBAPIError, PoolTimeout) as error:
             raise translate(error) from error
+        for call in uow.after_commit:
+            call()
 
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
@@ -108,6 +128,7 @@ class Store:
             retry=retry_if_exception_type(Retryable),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.02, max=1),
+            before_sleep=self._tell,
             reraise=True,
         )
 
@@ -116,6 +137,25 @@ class Store:
                 return work(uow)
 
         return attempts(attempt)
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many there may be."""
+        pool = self._engine.pool
+        if not isinstance(pool, QueuePool):
+            return 0, 0
+        return pool.checkedout(), pool.size() + pool._max_overflow
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database."""
+        url = self._engine.url
+        return Path(url.database) if self._engine.name == "sqlite" and url.database else None
+
+    def _tell(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, StorageAway):
+            self._on_retry(error.why)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -10,6 +10,7 @@ from typing import TypeVarTuple
 
 from cloud.services import commands, configuration
 from cloud.services.commands import Publication
+from cloud.services.metrics import worker_faults
 from cloud.services.store import Store
 from cloud.workers.reconcile import Reconciler
 from common.clock import Clock
@@ -99,6 +100,7 @@ class DispatchWorker:
                 await self._clock.sleep(PAUSE_S)
             except Exception:  # noqa: BLE001  The worker's outermost loop.
                 events.exception("dispatch stumbled")
+                worker_faults.labels("dispatch").inc()
                 await self._clock.sleep(PAUSE_S)
 
     def _claim(self) -> list[Publication]:

@@ -89,6 +89,11 @@ class Held:
     def __len__(self) -> int:
         return len(self._small) + len(self._large)
 
+    @property
+    def size(self) -> int:
+        """How many bytes the messages have."""
+        return self._bytes
+
     async def put(self, message: Received) -> None:
         """Hold it; waits while there is no room."""
         async with self._changed:

@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Callable
 
 from cloud.services.ingest import Ingest, Outcome, Publication, Received
-from cloud.services.parcels import Parcel, unpack
+from cloud.services.metrics import entry_delay, messages_dropped, worker_faults
+from cloud.services.parcels import BatchParcel, Parcel, unpack
 from cloud.services.store import Store
-from cloud.workers.held import Held
+from cloud.workers.held import SMALL_BYTES, Held
 from cloud.workers.patience import patiently
 from common import topics
 from common.clock import Clock
@@ -39,7 +40,7 @@ class IngestWorker:
         self._ingest = Ingest(store, register_gateways=register_gateways)
         self._clock = clock
         self._on_work = on_work
-        self._held = Held()
+        self.held = Held()
         self.session = MqttSession(
             mqtt,
             f"inmetter-ingest-{secrets.token_hex(6)}",
@@ -60,25 +61,25 @@ class IngestWorker:
             tasks.create_task(self._work())
 
     async def _hold(self, topic: str, payload: bytes) -> None:
-        await self._held.put(Received(topic, payload, self._clock.now_ms()))
+        await self.held.put(Received(topic, payload, self._clock.now_ms()))
 
     async def _take_apart(self) -> None:
         """What is next, while the database is busy with what was before."""
         while True:
-            lane, group = await self._held.take_whole()
+            lane, group = await self.held.take_whole()
             now_ms = self._clock.now_ms()
             size = sum(len(message.payload) for message in group)
             if size < APART_AT_ONCE_BYTES:
                 parcels = _unpack_all(group, now_ms)
             else:
                 parcels = await asyncio.to_thread(_unpack_all, group, now_ms)
-            await self._held.put_apart(lane, parcels)
+            await self.held.put_apart(lane, parcels)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             publishing: asyncio.Task[None] | None = None
             while True:
-                outcome = await self._store(await self._held.take())
+                outcome = await self._store(await self.held.take())
                 if outcome.wake:
                     self._on_work()
                 if publishing:
@@ -87,7 +88,7 @@ class IngestWorker:
 
     async def _store(self, parcels: list[Parcel]) -> Outcome:
         try:
-            return await patiently(
+            outcome = await patiently(
                 lambda: self._ingest.store(parcels, self._clock.now_ms()),
                 self._clock,
                 "ingest waits, nothing is acknowledged",
@@ -95,8 +96,13 @@ class IngestWorker:
             )
         except Exception:  # noqa: BLE001  The outermost loop: one fault must not stop the others.
             events.exception("a group of %d messages could not be stored", len(parcels))
+            worker_faults.labels("ingest").inc()
+        else:
+            _note_delays(parcels, self._clock.now_ms())
+            return outcome
         if len(parcels) == 1:
             events.error("dropped unacknowledged: a message on %s", parcels[0].source.topic[:300])
+            messages_dropped.inc()
             return Outcome()
         parts = [await self._store([parcel]) for parcel in parcels]
         return sum(parts, Outcome())
@@ -113,6 +119,14 @@ class IngestWorker:
                 raise error
         if lost:
             events.warning("%d answers did not reach the broker: %s", len(lost), lost[0])
+
+
+def _note_delays(parcels: list[Parcel], now_ms: int) -> None:
+    for parcel in parcels:
+        if isinstance(parcel, BatchParcel) and len(parcel.source.payload) < SMALL_BYTES:
+            appended_at = parcel.batch.appended_at
+            if appended_at is not None:
+                entry_delay.observe(max(0, now_ms - appended_at) / 1000)
 
 
 def _unpack_all(group: list[Received], now_ms: int) -> list[Parcel]:

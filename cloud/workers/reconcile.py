@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+from cloud.services.metrics import worker_faults
 from cloud.services.reconcile import reconcile
 from cloud.services.store import Store
 from common.clock import Clock
@@ -36,3 +37,4 @@ class Reconciler:
                 events.warning("reconciling waits: %s", error)
             except Exception:  # noqa: BLE001  The worker's outermost loop.
                 events.exception("reconciling stumbled")
+                worker_faults.labels("reconcile").inc()

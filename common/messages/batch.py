@@ -128,6 +128,14 @@ class Batch:
     lost: list[Lost] = field(default_factory=list)
     clock: list[ClockSpan] = field(default_factory=list)
 
+    @property
+    def appended_at(self) -> int | None:
+        """When the first of the entries was appended; None unless by a clock that was set."""
+        if not self.clock or self.clock[0].quality < ClockQuality.CLOUD:
+            return None
+        times = [self.at[0] + self.kept[0]] if self.at else []
+        return min(times + [other.at for other in self.others[:1]], default=None)
+
     def readings(self) -> Iterator[tuple[int, Readings]]:
         """The entries in the columns one by one, each with its number."""
         start = 0

@@ -11,6 +11,7 @@ from cloud.storage.engine import open_engine
 from common.clock import ManualClock
 from common.errors import NotFound, Permanent
 from tests.harness.masterdata import MasterData
+from tests.harness.metrics import growth
 
 NOW = 1_790_000_000_000
 PASSWORD = "correct horse"
@@ -37,6 +38,7 @@ def test_a_disabled_account_does_not_come_in(store: Store, data: MasterData) -> 
 
 def test_who_fails_too_often_waits_even_with_the_right_password(store: Store) -> None:
     clock = ManualClock(NOW)
+    wrong, too_many = (growth("sign_ins_failed_total", why=why) for why in ("wrong", "too_many"))
     accounts.create(store, "eva", PASSWORD, Role.VIEWER, NOW)
     for _ in range(accounts.FREE_ATTEMPTS):
         assert accounts.wait_s("eva", clock=clock) == 0
@@ -50,6 +52,7 @@ def test_who_fails_too_often_waits_even_with_the_right_password(store: Store) ->
     assert accounts.authenticate(store, "eva", PASSWORD, clock=clock) is not None
     assert accounts.authenticate(store, "eva", "wrong", clock=clock) is None
     assert accounts.authenticate(store, "eva", PASSWORD, clock=clock) is not None
+    assert (wrong(), too_many()) == (accounts.FREE_ATTEMPTS + 2, 2)
 
 
 @pytest.mark.parametrize("name", ["", " ana", "a\nb", "x" * 191])

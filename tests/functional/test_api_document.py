@@ -8,11 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from cloud.api.app import create_api
-from cloud.services import accounts, metrics
+from cloud.services import accounts
+from cloud.services.metrics import readings_stored
 from cloud.services.store import Store
 from cloud.services.views import Role
 from common.clock import ManualClock
 from tests.harness.masterdata import MasterData
+from tests.harness.metrics import counted
 
 NOW = 1_790_000_000_000
 ROUTES = {
@@ -137,7 +139,7 @@ def test_metrics_need_a_token_unless_asked_from_this_machine(
     gateway = data.add_gateway(data.add_site(), seen_at=NOW, queued=4)
     data.add_stream(gateway, [(1, 5), (8, 9)])
     data.close()
-    metrics.readings_stored.add(3)
+    readings_stored.inc(3)
     api = create_api(sqlite_store, clock=ManualClock(NOW))
 
     local = TestClient(api, client=("127.0.0.1", 5000)).get("/metrics")
@@ -146,7 +148,7 @@ def test_metrics_need_a_token_unless_asked_from_this_machine(
     assert 'inmetter_gateway_online{gateway="gw-1"} 1.0' in lines
     assert 'inmetter_gateway_queued_entries{gateway="gw-1"} 4.0' in lines
     assert 'inmetter_gateway_missing_entries{gateway="gw-1"} 2.0' in lines
-    assert f"inmetter_readings_stored_total {float(metrics.readings_stored.value)}" in lines
+    assert f"inmetter_readings_stored_total {counted('readings_stored_total')}" in lines
 
     proxied = {"X-Forwarded-For": "203.0.113.9"}
     for client, headers in (("203.0.113.9", {}), ("127.0.0.1", proxied), ("testclient", {})):

@@ -107,6 +107,13 @@ def test_a_port_that_is_taken_is_said_without_a_traceback(
     assert "Traceback" not in ended.stderr
 
 
+def test_a_metrics_port_that_is_taken_is_said_at_once(cloud: Cloud, mosquitto: Mosquitto) -> None:
+    ended = cloud.call("ingest", "--metrics-port", str(mosquitto.port))
+    assert ended.returncode == 2
+    assert f"cannot listen on port {mosquitto.port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_accounts_are_made_and_listed(cloud: Cloud, tmp_path: Path) -> None:
     assert cloud.call("migrate").returncode == 0
     secret = tmp_path / "password"

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 
-from cloud.services import metrics
 from cloud.services.ingest import Ingest
+from cloud.storage.engine import Trouble
 from cloud.storage.unit_of_work import Store
 from common.messages.downlink import Ack
 from common.messages.envelope import decode
 from tests.harness.eventually import eventually
 from tests.harness.mariadb import MariaDb
+from tests.harness.metrics import counted
 from tests.harness.says import NOW, STREAM, Gateway, catalog, power
 from tests.harness.tables import rows_of
 
@@ -28,18 +29,19 @@ Session = "pymysql.Connection[pymysql.cursors.Cursor]"
 
 
 class Broken:
-    """A store whose errors are noted, another session on its database, and a worker."""
+    """A store whose errors and retries are noted, another session on its database, and a worker."""
 
-    def __init__(self, store: Store, port: int) -> None:
-        self.store = store
+    def __init__(self, url: str, port: int) -> None:
+        self.retried: list[Trouble] = []
+        self.store = Store(url, on_retry=self.retried.append)
         self.port = port
         self.errors: list[int] = []
         self.on_error: Callable[[], None] = lambda: None
         self.gateway = Gateway()
-        self.worker = Ingest(store)
+        self.worker = Ingest(self.store)
         self.worker.take([self.gateway.hello(), self.gateway.batch(1, catalog())], NOW)
         self.worker.take([self.gateway.batch(2, power(NOW, 2))], NOW)
-        event.listen(store._engine, "handle_error", self._note)
+        event.listen(self.store._engine, "handle_error", self._note)
 
     def _note(self, context: ExceptionContext) -> None:
         self.errors.append(int(context.original_exception.args[0]))
@@ -72,7 +74,7 @@ class Broken:
 
     def take_meanwhile(self, *disturbances: Callable[[], None]) -> None:
         """A batch is taken in a thread, while it is disturbed; then it must be there, once."""
-        stored, twice = metrics.entries_committed.value, metrics.duplicates.value
+        stored, twice = counted("entries_committed_total"), counted("entries_duplicate_total")
         batch = self.gateway.batch(3, power(NOW + 1, 3), power(NOW + 2, 4))
         with ThreadPoolExecutor(1) as threads:
             outcome = threads.submit(self.worker.take, [batch], NOW)
@@ -80,17 +82,17 @@ class Broken:
                 disturb()
             [answer] = outcome.result(30).publications
         assert decode(answer.payload, Ack) == Ack(STREAM, 3, 4)
-        assert metrics.entries_committed.value == stored + 2
-        assert metrics.duplicates.value == twice
+        assert counted("entries_committed_total") == stored + 2
+        assert counted("entries_duplicate_total") == twice
         assert rows_of(self.store, "SELECT first, last FROM ledger") == [(1, 4)]
         assert rows_of(self.store, "SELECT value FROM reading ORDER BY at") == [(2,), (3,), (4,)]
 
 
 @pytest.fixture
 def broken(mariadb: MariaDb, mariadb_url: str) -> Iterator[Broken]:
-    store = Store(mariadb_url)
-    yield Broken(store, mariadb.port)
-    store.close()
+    found = Broken(mariadb_url, mariadb.port)
+    yield found
+    found.store.close()
 
 
 def test_a_lock_that_is_not_given_in_time_is_waited_for_again(broken: Broken) -> None:
@@ -104,6 +106,7 @@ def test_a_lock_that_is_not_given_in_time_is_waited_for_again(broken: Broken) ->
         finally:
             other.execute("SET GLOBAL innodb_lock_wait_timeout = 50")
     assert broken.errors == [LOCK_WAIT_TIMEOUT]
+    assert broken.retried == [Trouble.LOCK_TIMEOUT]
 
 
 def test_the_victim_of_a_deadlock_takes_its_batch_again(broken: Broken) -> None:
@@ -122,6 +125,7 @@ def test_the_victim_of_a_deadlock_takes_its_batch_again(broken: Broken) -> None:
 
         broken.take_meanwhile(cross)
     assert broken.errors == [DEADLOCK]
+    assert broken.retried == [Trouble.DEADLOCK]
 
 
 def test_a_connection_that_is_killed_in_the_transaction_is_made_anew(broken: Broken) -> None:
@@ -136,6 +140,7 @@ def test_a_connection_that_is_killed_in_the_transaction_is_made_anew(broken: Bro
 
         broken.take_meanwhile(kill)
     assert broken.errors == [LOST]
+    assert broken.retried == [Trouble.CONNECTION]
 
 
 def test_a_connection_that_is_gone_when_it_is_needed_is_made_anew(broken: Broken) -> None:

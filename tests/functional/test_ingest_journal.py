@@ -8,13 +8,13 @@ from sqlalchemy import text
 
 from cloud.services.ingest import Ingest, Outcome, ingest
 from cloud.services.journal import SECOND
-from cloud.services.metrics import duplicates
 from cloud.storage.unit_of_work import Store
 from common.errors import Retryable
 from common.messages.downlink import Ack, Rejection, Resume
 from common.messages.envelope import decode, encode
 from common.messages.uplink import CatalogRegister, Event, Hello, Readings, Value
 from common.registers import Kind, Medium, Register
+from tests.harness.metrics import counted
 from tests.harness.says import NOW, POWER, STREAM, VOLUME, Gateway, catalog, power
 from tests.harness.tables import rows_of
 
@@ -94,9 +94,9 @@ def test_an_overlapping_batch_adds_only_what_is_new(greeted: Store) -> None:
     gateway = Gateway()
     ingest(greeted, [gateway.batch(3, power(BASE + 3, 3))], NOW)
     bodies = (power(BASE + 2, 2), power(BASE + 33, 33), power(BASE + 4, 4))
-    before = duplicates.value
+    before = counted("entries_duplicate_total")
     assert acks(ingest(greeted, [gateway.batch(2, *bodies)], NOW)) == [Ack(STREAM, 2, 4)]
-    assert duplicates.value == before + 1
+    assert counted("entries_duplicate_total") == before + 1
     assert rows_of(greeted, "SELECT value FROM reading ORDER BY value") == [(2,), (3,), (4,)]
 
 

@@ -37,8 +37,10 @@ class MasterData:
         seen_at: int | None = None,
         queued: int = 0,
         devices: Iterable[DeviceStatus] = (),
+        status: Status | None = None,
     ) -> int:
-        status = Status(
+        """``status`` is the whole last one; without it, one with ``queued`` and ``devices``."""
+        status = status or Status(
             stream=STREAM,
             online=online,
             boot=1,
@@ -148,6 +150,9 @@ class MasterData:
             end_at=end_at,
             received_at=end_at,
         )
+        stream = tables.stream
+        with self._engine.begin() as connection:
+            connection.execute(stream.update().where(stream.c.id == stream_id).values(lossy=True))
 
     def add_quarantined(self, topic: str, payload: bytes, reason: str) -> None:
         self._insert(
