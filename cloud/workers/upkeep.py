@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from cloud.services.metrics import worker_faults
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from cloud.services.upkeep import make_room
@@ -51,4 +52,5 @@ class Upkeep:
                 events.warning("upkeep waits: %s", error)
             self._troubled = True
         except Exception:  # noqa: BLE001  The worker's outermost loop.
+            worker_faults.labels("upkeep").inc()
             events.exception("upkeep stumbled")
