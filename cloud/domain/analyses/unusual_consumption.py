@@ -6,7 +6,8 @@ and was measured all through; and each hour of it, upwards. Estimated hours add 
 day may also be like a Saturday or a Sunday: that is what public holidays are like.
 
 The days compared with include those that were unusual. So when consumption has changed for good,
-this is told for about half of ``weeks``, and is usual from then on.
+this is told for about half of ``weeks``, and is usual from then on; where weekends are as they ever
+were, each week of them anew.
 """
 
 from collections.abc import Iterator, Sequence
