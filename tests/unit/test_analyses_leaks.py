@@ -50,8 +50,8 @@ def test_a_day_without_a_pause_is_a_leak_with_its_least_hour_and_what_it_loses()
     assert (leak.code, leak.severity) == ("continuous_flow", Severity.ALARM)
     assert (leak.since, leak.until) == (wall(0, 5), None)
     assert leak.text == (
-        "Cold water has flowed for 24 measured hours without a pause, at least 12 l in each: "
-        "look for a leak or an open tap, which would lose about 288 l a day."
+        "Cold water has flowed for 24 measured hours without a pause, at least 12 l in each "
+        "of the last 24: look for a leak or an open tap, which would lose about 288 l a day."
     )
     assert leak.evidence == {
         "measured_hours": 24,
@@ -61,6 +61,11 @@ def test_a_day_without_a_pause_is_a_leak_with_its_least_hour_and_what_it_loses()
         "loss_a_day": "0.288",
         "unit": "m³",
     }
+
+
+def test_hours_before_the_leak_do_not_say_what_it_loses() -> None:
+    (leak,) = find_flows(history(pattern((1, 0), (3, 2), (24, 12))), FLOW)
+    assert (leak.since, leak.evidence["least_hour"]) == (wall(0, 1), "0.012")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_flows_as_long_as_two_before_are_usual_and_longer_ones_are_not() -> None
 
 def test_half_an_hour_where_clocks_go_back_by_thirty_minutes_is_not_half_a_flow() -> None:
     zone = ZoneInfo("Australia/Lord_Howe")
-    flow = replace_threshold(Decimal("0.030"))
+    flow = ContinuousFlow(threshold=Decimal("0.030"))
     seen = [
         replace(
             hour, quantity=Decimal("0.030") * ((hour.end - hour.start) // timedelta(minutes=30)) / 2
@@ -132,10 +137,6 @@ def test_half_an_hour_where_clocks_go_back_by_thirty_minutes_is_not_half_a_flow(
     assert len({hour.end - hour.start for hour in seen}) == 2
     (leak,) = find_flows(history(seen, zone=zone), flow)
     assert leak.evidence["measured_hours"] == len(seen)
-
-
-def replace_threshold(threshold: Decimal) -> ContinuousFlow:
-    return ContinuousFlow(threshold=threshold)
 
 
 # -- night flow

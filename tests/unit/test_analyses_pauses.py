@@ -196,3 +196,9 @@ def test_what_may_still_come_in_time_is_not_missing() -> None:
     (found,) = find_gaps(history(seen, now=seen[-1].end + timedelta(hours=1)), GAP)
     assert (found.since, found.until) == (wall(1, 21), None)
     assert "since 2026-05-05 21:00" in found.text
+
+
+def test_hours_that_are_not_there_at_the_end_are_missing_too() -> None:
+    seen = gap()
+    (found,) = find_gaps(history(seen, now=seen[-1].end + timedelta(hours=4)), GAP)
+    assert (found.since, found.until, found.evidence["hours"]) == (wall(2), None, 3)

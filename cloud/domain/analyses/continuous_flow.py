@@ -1,5 +1,7 @@
 """Continuous flow: what never stops is a leak, or an open tap.
 
+Its least hour says how much it loses; of the last hours, since the first may be before the leak.
+
 Only measured hours are evidence. An estimated hour proves nothing: a gap is spread evenly over its
 hours, and hides every pause. Nor does it disprove anything, and a missing one does neither. A few
 of them are borne; but when many lie between, what flows on both sides of them need not be the same
@@ -56,12 +58,12 @@ def find(history: History, settings: ContinuousFlow) -> list[Finding]:
             continue
         first, last = history.over[run.first], history.over[run.last]
         inside = [flow for flow in flows[run.first : run.last + 1] if flow is not None]
-        least = min(inside)
+        least = min(inside[-settings.hours :])
         flowed = "flowed" if run.over else "has flowed"
         text = (
             f"{history.subject} {flowed} for {run.count} measured hours without a pause, at least "
-            f"{history.amount(least)} in each: look for a leak or an open tap, "
-            f"which would lose about {history.amount(least * 24)} a day."
+            f"{history.amount(least)} in each of the last {settings.hours}: look for a leak or an "
+            f"open tap, which would lose about {history.amount(least * 24)} a day."
         )
         evidence: dict[str, str | int] = {
             "measured_hours": run.count,

@@ -70,8 +70,8 @@ class History:
     """The hours of one metering point up to ``now``, in order and without a hole.
 
     They begin ``SPAN`` before ``now``, or when the point began to be metered; what is not known is
-    an hour without a quantity. Quantities are in ``unit``, m³ or Wh. An hour that is not over at
-    ``now`` is left out.
+    an hour without a quantity, and so are hours that lack at the end. Quantities are in ``unit``,
+    m³ or Wh. An hour that is not over at ``now`` is left out.
     """
 
     hours: Sequence[Hour]
@@ -82,8 +82,13 @@ class History:
 
     @cached_property
     def over(self) -> Sequence[Hour]:
-        """The hours that are over."""
-        return [hour for hour in self.hours if hour.end <= self.now]
+        """The hours that are over, also those at the end of which nothing is known."""
+        known = [hour for hour in self.hours if hour.end <= self.now]
+        if known and self.hours[-1] is known[-1]:
+            last = known[-1].end
+            lacking = min(self.now - last, SPAN) // HOUR
+            known += [Hour(last + n * HOUR, last + (n + 1) * HOUR, None) for n in range(lacking)]
+        return known
 
     @cached_property
     def walls(self) -> list[datetime]:

@@ -1,0 +1,174 @@
+"""What was told is known again; which analyses a point has."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from cloud.domain.analyses import (
+    RECENT,
+    Analyses,
+    Finding,
+    Severity,
+    analyse,
+    configure,
+    defaults,
+    follow,
+)
+from cloud.domain.analyses.settings import DEFAULTS
+from common.errors import ConfigError
+from common.registers import Medium
+from tests.unit.analyses_parts import codes, history, hours, household, wall
+
+NOW = wall(20)
+
+
+def found(since: datetime, until: datetime | None = None, code: str = "leak") -> Finding:
+    return Finding(code, Severity.ALARM, since, until, f"since {since}", {})
+
+
+def test_what_is_found_for_the_first_time_is_opened_even_if_it_is_over() -> None:
+    both = [found(wall(1), wall(2)), found(wall(3))]
+    changes = follow([], both, NOW)
+    assert (changes.opened, changes.lasting, changes.closed) == (both, [], [])
+
+
+def test_what_is_known_is_told_no_more_and_has_what_is_seen_now() -> None:
+    fresh = replace(found(wall(3)), text="worse")
+    changes = follow([found(wall(3))], [fresh], NOW)
+    assert (changes.opened, changes.lasting, changes.closed) == ([], [fresh], [])
+
+
+def test_what_ends_is_closed_once() -> None:
+    over = found(wall(3), wall(4))
+    changes = follow([found(wall(3))], [over], NOW)
+    assert (changes.opened, changes.lasting, changes.closed) == ([], [], [over])
+    again = follow([over], [over], NOW)
+    assert (again.opened, again.lasting, again.closed) == ([], [], [])
+
+
+def test_what_is_found_no_more_is_closed_as_of_now() -> None:
+    changes = follow([found(wall(3)), found(wall(1), wall(2))], [], NOW)
+    assert (changes.opened, changes.lasting) == ([], [])
+    assert changes.closed == [found(wall(3), NOW)]
+    assert changes.closed[0].key == found(wall(3)).key
+
+
+@pytest.mark.parametrize("moved", [wall(2), wall(4)], ids=["late readings", "a shorter history"])
+def test_a_beginning_that_moves_is_no_new_finding(moved: datetime) -> None:
+    changes = follow([found(wall(3))], [found(moved)], NOW)
+    assert changes.opened == changes.closed == []
+    assert [one.key for one in changes.lasting] == [found(wall(3)).key]
+
+
+def test_two_that_become_one_are_told_once_and_leave_none_open() -> None:
+    changes = follow([found(wall(3), wall(4)), found(wall(5))], [found(wall(3))], NOW)
+    assert [one.since for one in changes.lasting] == [wall(3)]
+    assert [one.since for one in changes.closed] == [wall(5)]
+    assert changes.opened == []
+
+
+def test_one_that_ends_and_begins_again_between_two_looks_is_told_again() -> None:
+    changes = follow([found(wall(3))], [found(wall(3), wall(4)), found(wall(5))], NOW)
+    assert [one.since for one in changes.closed] == [wall(3)]
+    assert [one.since for one in changes.opened] == [wall(5)]
+
+
+def test_other_things_at_the_same_time_are_other_findings() -> None:
+    changes = follow([found(wall(3))], [found(wall(3), code="burst")], NOW)
+    assert codes(changes.opened) == ["burst"]
+    assert codes(changes.closed) == ["leak"]
+
+
+def test_what_was_over_long_ago_is_not_found_any_more() -> None:
+    seen = [
+        replace(hour, quantity=None) if wall(2) <= hour.start < wall(3) else hour
+        for hour in hours(household, 20)
+    ]
+    water = defaults(Medium.COLD_WATER, "m³")
+    at_the_end = wall(3) + RECENT
+    assert codes(analyse(history(seen, now=at_the_end), water)) == ["data_missing"]
+    assert analyse(history(seen, now=at_the_end + timedelta(hours=1)), water) == []
+
+
+def test_an_analysis_that_is_off_finds_nothing() -> None:
+    seen = history(hours(lambda _: 30, 3), now=wall(4))
+    water = defaults(Medium.COLD_WATER, "m³")
+    assert codes(analyse(seen, water)) == ["continuous_flow", "data_missing"]
+    off = configure(Medium.COLD_WATER, "m³", {"continuous_flow": None})
+    assert codes(analyse(seen, off)) == ["data_missing"]
+    assert analyse(seen, Analyses()) == []
+
+
+# -- settings
+
+
+def test_a_medium_has_the_analyses_that_make_sense_of_it() -> None:
+    on = {
+        medium: set(msgspec.structs.asdict(chosen)) - {
+            code for code, one in msgspec.structs.asdict(chosen).items() if one is None
+        }
+        for (medium, unit), chosen in DEFAULTS.items()
+        if unit != "Wh" or medium is not Medium.GAS
+    }  # fmt: skip
+    always = {"reverse_flow", "unusual_consumption", "data_missing"}
+    assert on[Medium.COLD_WATER] == set(Analyses.__struct_fields__)
+    assert on[Medium.ELECTRICITY] == always | {"night_flow", "standstill"}
+    assert on[Medium.GAS] == on[Medium.HEAT] == always
+    assert defaults(Medium.OIL, "m³") == Analyses(data_missing=configure(
+        Medium.GAS, "m³", {}).data_missing)  # fmt: skip
+
+
+def test_defaults_are_valid_and_survive_being_stored() -> None:
+    for medium, unit in DEFAULTS:
+        chosen = configure(medium, unit, {})
+        assert chosen == defaults(medium, unit)
+        assert msgspec.json.decode(msgspec.json.encode(chosen), type=Analyses) == chosen
+
+
+def test_what_is_given_replaces_only_that() -> None:
+    water = defaults(Medium.COLD_WATER, "m³")
+    chosen = configure(
+        Medium.COLD_WATER, "m³", {"continuous_flow": {"hours": 48}, "standstill": None}
+    )
+    assert chosen.continuous_flow is not None
+    assert (chosen.continuous_flow.hours, chosen.standstill) == (48, None)
+    assert chosen.continuous_flow.threshold == Decimal("0.001")
+    assert chosen.night_flow == water.night_flow
+    gas = configure(Medium.GAS, "m³", {"continuous_flow": {"threshold": "0.01"}})
+    assert gas.continuous_flow is not None
+    assert (gas.continuous_flow.hours, gas.continuous_flow.threshold) == (24, Decimal("0.01"))
+
+
+MISTAKES = {
+    "leak": ({"leak": {}}, "unknown field `leak`"),
+    "unknown": ({"night_flow": {"hour": 1}}, "^night_flow: .*unknown field `hour`"),
+    "hours": ({"continuous_flow": {"hours": 1}}, "^continuous_flow.hours: .*>= 2"),
+    "type": ({"standstill": {"hours": "72"}}, "^standstill.hours: Expected `int`"),
+    "threshold": (
+        {"continuous_flow": {"threshold": "0"}},
+        "^continuous_flow: threshold: .*above 0",
+    ),
+    "infinite": ({"night_flow": {"least": "Infinity"}}, "^night_flow: least: .*at least 0"),
+    "nan": ({"standstill": {"threshold": "NaN"}}, "^standstill: threshold: .*at least 0"),
+    "negative": ({"unusual_consumption": {"least": "-1"}}, "^unusual_consumption: least: .* 0"),
+    "window": ({"night_flow": {"from_hour": 4}}, "^night_flow: until_hour: .*after from_hour"),
+    "nights": ({"night_flow": {"least_nights": 40}}, "^night_flow: least_nights: "),
+    "weeks": ({"unusual_consumption": {"weeks": 3}}, "^unusual_consumption: least_weeks: "),
+    "jitter": ({"reverse_flow": {"jitter": "9"}}, "^reverse_flow: jitter: .*less than largest"),
+    "largest": ({"reverse_flow": {"largest": "-1"}}, "^reverse_flow: largest: .*above 0"),
+    "no table": ({"data_missing": 7}, "^data_missing: Expected `object"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_the_settings_is_named(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        configure(Medium.COLD_WATER, "m³", given)
+
+
+def test_what_is_needed_of_an_analysis_that_is_off_by_default_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^continuous_flow: .*required field `threshold`"):
+        configure(Medium.GAS, "m³", {"continuous_flow": {}})
