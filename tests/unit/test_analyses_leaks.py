@@ -121,6 +121,7 @@ def test_flows_as_long_as_two_before_are_usual_and_longer_ones_are_not() -> None
     week = ((120, 30), (48, 0))
     assert len(find_flows(history(pattern(*week, *week)), FLOW)) == 2
     assert len(find_flows(history(pattern(*week, *week, *week, *week)), FLOW)) == 2
+    assert len(find_flows(history(pattern(*week, *week, *week, (180, 30))), FLOW)) == 2
     leaking = pattern(*week, *week, *week, (181, 30))
     assert find_flows(history(leaking), FLOW)[-1].since == wall(21)
 
@@ -207,6 +208,11 @@ def test_a_leak_does_not_become_usual_while_it_runs() -> None:
     assert all(found[0].until is None for found in during)
     (over,) = find_nights(history(seen), NIGHT)
     assert over.until == wall(59, 4)
+
+
+def test_nights_of_a_leak_that_was_repaired_are_not_compared_with() -> None:
+    seen = with_nights(dict.fromkeys([*range(24, 41), 45, 46], 30), 48)
+    assert [one.since for one in find_nights(history(seen), NIGHT)] == [wall(24, 2), wall(45, 2)]
 
 
 def test_less_than_ten_nights_are_no_history() -> None:

@@ -78,6 +78,11 @@ def test_a_pause_as_long_as_one_before_is_usual() -> None:
 
 def test_missing_hours_are_no_standstill_and_estimated_consumption_ends_one() -> None:
     assert find_pauses(history(closed(36, 37, MISSING, days=38)), STILL) == []
+    unsure = [
+        replace(hour, estimated=True) if hour.start >= wall(36) else hour
+        for hour in closed(36, 37, days=38)
+    ]
+    assert find_pauses(history(unsure), STILL) == []
     moved = [
         replace(hour, quantity=Decimal("0.001"), estimated=True)
         if hour.start in (wall(36, 12), wall(37, 6))
