@@ -87,6 +87,14 @@ def test_one_hour_may_be_unusual_in_a_day_that_is_not() -> None:
     assert (told.evidence["high_hours"], told.evidence["hour_limit"]) == (1, "0.1")
 
 
+def test_an_hour_like_those_of_other_weekdays_at_that_time_is_not_told() -> None:
+    def burst(at: datetime) -> Litres:
+        tuesday = at.weekday() == 1 or (at.date() - MONDAY).days == TODAY
+        return 210 if tuesday and at.hour == 3 else office(at)
+
+    assert look(hours(burst, TODAY + 1)) == []
+
+
 def test_a_public_holiday_is_like_a_sunday_and_is_not_told() -> None:
     assert look(changed(TODAY + 2, lambda _: 0)) == []
 
