@@ -20,7 +20,7 @@ from cloud.domain.analyses import (
 from cloud.domain.analyses.settings import DEFAULTS
 from common.errors import ConfigError
 from common.registers import Medium
-from tests.unit.analyses_parts import codes, history, hours, household, wall
+from tests.unit.analyses_parts import codes, history, hours, wall
 
 NOW = wall(20)
 
@@ -30,7 +30,7 @@ def found(since: datetime, until: datetime | None = None, code: str = "leak") ->
 
 
 def test_what_is_found_for_the_first_time_is_opened_even_if_it_is_over() -> None:
-    both = [found(wall(1), wall(2)), found(wall(3))]
+    both = [found(wall(14), wall(15)), found(wall(16))]
     changes = follow([], both, NOW)
     assert (changes.opened, changes.lasting, changes.closed) == (both, [], [])
 
@@ -82,15 +82,17 @@ def test_other_things_at_the_same_time_are_other_findings() -> None:
     assert codes(changes.closed) == ["leak"]
 
 
-def test_what_was_over_long_ago_is_not_found_any_more() -> None:
-    seen = [
-        replace(hour, quantity=None) if wall(2) <= hour.start < wall(3) else hour
-        for hour in hours(household, 20)
-    ]
-    water = defaults(Medium.COLD_WATER, "m³")
-    at_the_end = wall(3) + RECENT
-    assert codes(analyse(history(seen, now=at_the_end), water)) == ["data_missing"]
-    assert analyse(history(seen, now=at_the_end + timedelta(hours=1)), water) == []
+def test_what_was_over_long_ago_is_told_no_more() -> None:
+    old = found(wall(3), wall(4))
+    assert follow([], [old], wall(4) + RECENT).opened == [old]
+    late = follow([], [old], wall(4) + RECENT + timedelta(hours=1))
+    assert (late.opened, late.lasting, late.closed) == ([], [], [])
+
+
+def test_what_turns_out_to_be_over_long_ago_is_closed_and_is_not_what_came_after() -> None:
+    over, other = found(wall(3), wall(4)), found(wall(19))
+    changes = follow([found(wall(3))], [over, other], NOW)
+    assert (changes.opened, changes.lasting, changes.closed) == ([other], [], [over])
 
 
 def test_an_analysis_that_is_off_finds_nothing() -> None:

@@ -34,7 +34,7 @@ __all__ = [
 def analyse(
     history: History, settings: Analyses, readings: Readings | None = None
 ) -> list[Finding]:
-    """All that is found and lasts, or was over less than RECENT ago; the oldest first.
+    """All that is found in the history, the oldest first; ``follow`` says what is to be told of it.
 
     ``readings``: of one meter's index, for reverse flow; the last few days are enough.
     """
@@ -51,6 +51,4 @@ def analyse(
         found += unusual_consumption.find(history, settings.unusual_consumption)
     if settings.data_missing:
         found += data_missing.find(history, settings.data_missing)
-    since = history.now - RECENT
-    recent = [one for one in found if one.until is None or one.until >= since]
-    return sorted(recent, key=lambda one: (one.since, one.code))
+    return sorted(found, key=lambda one: (one.since, one.code))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 RECENT = timedelta(days=7)
-"""What was over before this is not found any more: it has been told, or it is too late."""
+"""What was over before this is not told any more: it has been, or it is too late."""
 
 
 class Severity(StrEnum):
@@ -51,8 +51,8 @@ class Finding:
 class Changes:
     """What findings mean beside those that are known.
 
-    ``opened``: to be told; may be over already. ``lasting``: known, and still so, with what is
-    seen now. ``closed``: known as lasting, and over.
+    ``opened``: to be told; may be over already, but not for longer than ``RECENT``. ``lasting``:
+    known, and still so, with what is seen now. ``closed``: known as lasting, and over.
     """
 
     opened: list[Finding]
@@ -74,7 +74,8 @@ def follow(known: Iterable[Finding], found: Iterable[Finding], now: datetime) ->
     for one in sorted(found, key=lambda one: one.since):
         same = next((old for old in left if old.overlaps(one) and old.key not in kept), None)
         if same is None:
-            changes.opened.append(one)
+            if one.until is None or one.until >= now - RECENT:
+                changes.opened.append(one)
             continue
         kept.add(same.key)
         again = replace(one, since=same.since)
