@@ -45,7 +45,7 @@ def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
     calendars = uow.rollups.calendars({one.register_id for one in marks})
     known = [one for one in marks if one.register_id in calendars]
     for (start, end), ids in _by_stretch(_hours(known)):
-        uow.rollups.save_hours(uow.rollups.of_readings(ids, start, end))
+        uow.rollups.sum_up_hours(ids, start, end)
     for (start, end), ids in _by_stretch(_days(known, calendars)):
         uow.rollups.save_days(list(_sum_up(uow, ids, start, end, calendars)))
     uow.rollups.remove_marks(marks)

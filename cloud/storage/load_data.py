@@ -35,22 +35,15 @@ def can_load(connection: Connection) -> bool:
 
 
 def load(
-    connection: Connection,
-    table: str,
-    columns: str,
-    rows: Sequence[tuple[int | None, ...]],
-    *,
-    replace: bool = False,
+    connection: Connection, table: str, columns: str, rows: Sequence[tuple[int | None, ...]]
 ) -> int:
     """Insert the rows; what is there already stays as it is. Returns how many were not there.
-
-    With ``replace`` the rows take the place of what is there; the number then means nothing.
 
     Raises ValueError for anything but integers, and what SQLAlchemy raises.
     """
     driver: Any = connection.connection.dbapi_connection
     statement = (
-        f"LOAD DATA LOCAL INFILE 'rows' {'REPLACE' if replace else 'IGNORE'} INTO TABLE {table}"
+        f"LOAD DATA LOCAL INFILE 'rows' IGNORE INTO TABLE {table}"
         f" CHARACTER SET ascii FIELDS TERMINATED BY ',' ({columns})"
     )
     try:

@@ -8,14 +8,26 @@ stores readings does not wait. Those who roll up take turns.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, tuple_, update
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.sql.expression import FromClause
 
 from cloud.domain.consumption import HOUR_MS
 from cloud.domain.spans import Span
-from cloud.storage.load_data import can_load, load
 from cloud.storage.tables import daily, device, gateway, hourly, mark, reading, register, site, turn
 from cloud.storage.upsert import insert_missing, is_sqlite, literal_rows
 
@@ -103,10 +115,19 @@ class Rollups:
 
     def remove_marks(self, marks: Sequence[Mark]) -> None:
         """Take away the marks that nothing was added to."""
+        on_same = (
+            " ON CONFLICT (register_id, at) DO UPDATE SET n = 0 WHERE n = excluded.n"
+            if self._sqlite
+            else " ON DUPLICATE KEY UPDATE n = IF(n = VALUES(n), 0, n)"
+        )
         for some in _chunks(marks):
-            keys = [(one.register_id, one.at, one.n) for one in some]
+            rows = literal_rows([(one.register_id, one.at, one.n) for one in some])
+            self._connection.exec_driver_sql(
+                f"INSERT INTO mark (register_id, at, n) VALUES {rows}{on_same}"  # noqa: S608
+            )
+            ids = some[0].register_id, some[-1].register_id
             self._connection.execute(
-                delete(mark).where(tuple_(mark.c.register_id, mark.c.at, mark.c.n).in_(keys))
+                delete(mark).where(mark.c.register_id.between(*ids), mark.c.n == 0)
             )
 
     def forget_days(self, gateway_id: int) -> None:
@@ -138,43 +159,19 @@ class Rollups:
     def of_readings(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
         """From ``start`` to ``end`` hour by hour, the first of which begins at ``start``; by
         register and time."""
-        at, value = reading.c.at, reading.c.value
-        begins = (at - (at - start) % HOUR_MS).label("begins")
-        spans = (
-            select(
-                reading.c.register_id,
-                begins,
-                func.min(at).label("first_at"),
-                func.max(at).label("last_at"),
-                func.count().label("readings"),
-                func.min(value).label("low"),
-                func.max(value).label("high"),
-            )
-            .where(reading.c.register_id.in_(register_ids))
-            .where(at >= start, at < end, value.is_not(None))
-            .group_by(reading.c.register_id, begins)
-            .subquery()
-        )
-        first, last = reading.alias(), reading.alias()
-        query = (
-            select(
-                spans.c.register_id,
-                spans.c.begins,
-                first.c.at,
-                first.c.value,
-                first.c.quality,
-                last.c.at,
-                last.c.value,
-                last.c.quality,
-                spans.c.readings,
-                spans.c.low,
-                spans.c.high,
-            )
-            .join(first, _is(first, spans.c.register_id, spans.c.first_at))
-            .join(last, _is(last, spans.c.register_id, spans.c.last_at))
-        )
-        rows = self._connection.execute(query)
-        return sorted((Span(*row) for row in rows), key=itemgetter(0, 1))
+        found = self._spans(_of_readings(register_ids, start, end))
+        return sorted(found, key=itemgetter(0, 1))
+
+    def sum_up_hours(self, register_ids: Collection[int], start: int, end: int) -> None:
+        """Keep what the readings say of these hours, in the place of what was kept of them."""
+        query = _of_readings(register_ids, start, end)
+        if self._sqlite:
+            into = sqlite.insert(hourly).prefix_with("OR REPLACE")
+            self._connection.execute(into.from_select(Span._fields, query))
+            return
+        filled = mysql.insert(hourly).from_select(Span._fields, query)
+        values = {name: filled.inserted[name] for name in Span._fields[2:]}
+        self._connection.execute(filled.on_duplicate_key_update(values))
 
     def hours(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
         """The hours that begin from ``start`` (inclusive) to ``end``, by register and time."""
@@ -187,30 +184,69 @@ class Rollups:
     def _between(
         self, table: Table, register_ids: Collection[int], start: int, end: int
     ) -> list[Span]:
-        query = (
+        return self._spans(
             select(table)
             .where(table.c.register_id.in_(register_ids))
             .where(table.c.at >= start, table.c.at < end)
             .order_by(table.c.register_id, table.c.at)
         )
-        return [Span(*row) for row in self._connection.execute(query)]
 
-    def save_hours(self, spans: Sequence[Span]) -> None:
-        """In the place of what these hours had."""
-        self._save("hourly", spans)
+    def _spans(self, query: Select[*tuple[Any, ...]]) -> list[Span]:
+        """A dozen integers of each row. The driver would take longer for them than the database
+        takes for the rows: so a row is one text, and all are taken apart at once."""
+        if self._sqlite:
+            return [Span(*row) for row in self._connection.execute(query)]
+        columns = query.selected_columns.values()
+        texts = self._connection.scalars(query.with_only_columns(func.concat_ws(",", *columns)))
+        return msgspec.json.decode(f"[[{'],['.join(texts)}]]" if texts else "[]", type=list[Span])
 
     def save_days(self, spans: Sequence[Span]) -> None:
         """In the place of what these days had."""
-        self._save("daily", spans)
-
-    def _save(self, table: str, spans: Sequence[Span]) -> None:
-        if len(spans) >= CHUNK and can_load(self._connection):
-            load(self._connection, table, _COLUMNS, spans, replace=True)
-            return
         for some in _chunks(spans):
             self._connection.exec_driver_sql(
-                f"REPLACE INTO {table} ({_COLUMNS}) VALUES {literal_rows(some)}"  # noqa: S608
+                f"REPLACE INTO daily ({_COLUMNS}) VALUES {literal_rows(some)}"  # noqa: S608
             )
+
+
+def _of_readings(register_ids: Collection[int], start: int, end: int) -> Select[*tuple[Any, ...]]:
+    """The spans that the readings make, from ``start`` on hour by hour."""
+    at, value = reading.c.at, reading.c.value
+    begins = (at - (at - start) % HOUR_MS).label("begins")
+    spans = (
+        select(
+            reading.c.register_id,
+            begins,
+            func.min(at).label("first_at"),
+            func.max(at).label("last_at"),
+            func.count().label("readings"),
+            func.min(value).label("low"),
+            func.max(value).label("high"),
+        )
+        .where(reading.c.register_id.in_(register_ids))
+        .where(at >= start, at < end, value.is_not(None))
+        .group_by(reading.c.register_id, begins)
+        .subquery()
+    )
+    first, last = reading.alias(), reading.alias()
+    columns = (
+        spans.c.register_id,
+        spans.c.begins,
+        first.c.at,
+        first.c.value,
+        first.c.quality,
+        last.c.at,
+        last.c.value,
+        last.c.quality,
+        spans.c.readings,
+        spans.c.low,
+        spans.c.high,
+        literal(0),
+    )
+    return (
+        select(*(one.label(name) for one, name in zip(columns, Span._fields, strict=True)))
+        .join(first, _is(first, spans.c.register_id, spans.c.first_at))
+        .join(last, _is(last, spans.c.register_id, spans.c.last_at))
+    )
 
 
 def _is(
