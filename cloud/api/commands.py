@@ -1,30 +1,33 @@
 """Routes: commands."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from cloud.api import models
 from cloud.api.deps import NowMs, Operator, TheDispatcher, TheStore
 from cloud.api.errors import responses
+from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import commands
 from cloud.services.views import CommandView
+from common.clock import to_ms
 from common.ids import HEX_ID
 
 router = APIRouter(prefix="/commands", tags=["commands"])
 
 CommandId = Annotated[str, Path(pattern=f"^{HEX_ID.pattern}$", description="32 hex digits")]
 OfRegister = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Of this output only")]
-Limit = Annotated[int, Query(ge=1, le=commands.MAX_RECENT)]
 
 
-@router.get("", response_model=list[models.Command])
+@router.get("", response_model=Page[models.Command])
 def list_commands(
-    store: TheStore, register_id: OfRegister = None, limit: Limit = 20
-) -> Sequence[CommandView]:
+    store: TheStore,
+    pager: Annotated[Pager, Depends(paged(20, 500))],
+    register_id: OfRegister = None,
+) -> Slice[CommandView]:
     """The newest commands, newest first."""
-    return commands.recent(store, register_id, limit)
+    found = commands.recent(store, register_id, pager.enough, pager.after(tuple[int, str]))
+    return pager.page(found, lambda one: (to_ms(one.issued_at), one.id))
 
 
 @router.post("", response_model=models.Command, status_code=201, responses=responses(403, 404, 413))

@@ -1,13 +1,13 @@
 """Routes: gateways' configurations."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 
 from cloud.api import models
 from cloud.api.deps import Admin, NowMs, RowId, TheStore
 from cloud.api.errors import responses
+from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import configuration
 from cloud.services.views import ConfigurationView, ConfigVersionView
 
@@ -45,10 +45,13 @@ def desire_configuration(
     )
 
 
-@router.get("/versions", response_model=list[models.ConfigVersion], responses=responses(404))
-def list_versions(store: TheStore, gateway_id: RowId) -> Sequence[ConfigVersionView]:
+@router.get("/versions", response_model=Page[models.ConfigVersion], responses=responses(404))
+def list_versions(
+    store: TheStore, gateway_id: RowId, pager: Annotated[Pager, Depends(paged(100, 1000))]
+) -> Slice[ConfigVersionView]:
     """All that was ever desired of a gateway, newest first."""
-    return configuration.versions(store, gateway_id)
+    found = configuration.versions(store, gateway_id, pager.enough, pager.after(int))
+    return pager.page(found, lambda one: one.version)
 
 
 @router.get(

@@ -45,11 +45,17 @@ def get(store: Store, gateway_id: int) -> ConfigurationView:
         return _view(uow, _gateway(uow, gateway_id))
 
 
-def versions(store: Store, gateway_id: int) -> list[ConfigVersionView]:
-    """All that was ever desired of the gateway, newest first, without the texts."""
+def versions(
+    store: Store, gateway_id: int, limit: int = 100, before: int | None = None
+) -> list[ConfigVersionView]:
+    """What was desired of the gateway, newest first, without the texts; at most ``limit``.
+
+    With ``before`` only earlier versions than that. Raises NotFound.
+    """
     with store.read() as uow:
-        _gateway(uow, gateway_id)
-        return [_version(row) for row in uow.configurations.versions(gateway_id)]
+        if not uow.overview.gateway_exists(gateway_id):
+            raise NotFound(f"there is no gateway {gateway_id}")
+        return [_version(row) for row in uow.configurations.recent(gateway_id, limit, before)]
 
 
 def version(store: Store, gateway_id: int, number: int) -> ConfigVersionView:

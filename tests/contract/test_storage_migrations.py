@@ -77,7 +77,7 @@ def test_the_ledger_of_the_first_version_goes_on(empty_url: str) -> None:
         [row] = uow.ledger.streams_of(1)
         added = uow.coverage.added_at([1, 2])
         [event] = uow.overview.events(5)
-        clocks = uow.clocks.newest(1, 5)
+        clocks = uow.clocks.spans(1, 5)
     store.close()
     assert [(gap.first, gap.last) for gap in row.gaps()] == [(5, 7), (10, 19)]
     [(migrated_at, tail_since)] = {(gap.since, row.tail_since) for gap in row.gaps()}

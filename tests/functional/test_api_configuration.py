@@ -38,7 +38,7 @@ def test_an_admin_configures_a_gateway_and_all_is_told_of_it(sqlite_store: Store
     assert desired["set_at"] == "2026-09-21T14:13:20Z"
     assert admin.get(URL).json() == answer.json()
     assert admin.get(f"{URL}/versions/1").json() == desired
-    (listed,) = admin.get(f"{URL}/versions").json()
+    (listed,) = admin.get(f"{URL}/versions").json()["items"]
     assert listed == {key: value for key, value in desired.items() if key != "toml"}
     assert admin.get(f"{URL}/versions/2").status_code == 404
 
@@ -59,7 +59,7 @@ def test_others_look_and_change_nothing(sqlite_store: Store, role: Role) -> None
 def test_what_is_no_configuration_is_refused(sqlite_store: Store, body: dict[str, object]) -> None:
     admin = client(sqlite_store, Role.ADMIN)
     assert admin.put(URL, json=body).status_code == 422
-    assert admin.get(f"{URL}/versions").json() == []
+    assert admin.get(f"{URL}/versions").json()["items"] == []
 
 
 def test_a_configuration_may_be_longer_than_other_bodies_but_not_endless(

@@ -27,6 +27,7 @@ ROUTES = {
     "GET /api/v1/gateways/{gateway_id}/ledger",
     "GET /api/v1/gateways/{gateway_id}/rejections",
     "GET /api/v1/gateways/{gateway_id}/streams/{stream}/clocks",
+    "GET /api/v1/gateways/{gateway_id}/streams/{stream}/losses",
     "GET /api/v1/gateways/{gateway_id}/streams/{stream}/entries/{seq}/clock",
     "GET /api/v1/gateways/{gateway_id}/completeness",
     "GET /api/v1/meters",
@@ -116,7 +117,7 @@ def test_parameters_are_described_and_bounded(document: dict[str, Any]) -> None:
         if name.endswith("/readings")
         for parameter in operation["parameters"]
     }
-    assert parameters.keys() == {"register_id", "start", "end", "limit", "after"}
+    assert parameters.keys() == {"register_id", "start", "end", "limit", "cursor"}
     assert parameters["limit"]["schema"]["maximum"] == 10_000
     assert parameters["start"]["schema"]["format"] == "date-time"
 

@@ -92,7 +92,7 @@ def test_what_does_not_exist_is_404(client: TestClient, path: str) -> None:
         "/registers/1/readings?start=2026-01-01T00:00:00Z&limit=0",
         "/registers/1/readings?start=2026-01-01T00:00:00Z&limit=10001",
         "/registers/1/readings?start=2026-01-01T00:00:00Z&end=2026-01-01T00:00:00Z",
-        "/registers/1/readings?start=2026-01-01T00:00:00Z&after=-1",
+        "/registers/1/readings?start=2026-01-01T00:00:00Z&cursor=x",
         "/registers/1/consumption?start=2026-01-01T00:00:00Z&step=week",
         "/registers/1/consumption?start=1026-01-01T00:00:00Z",
         "/registers/1/consumption?start=9999-12-31T00:00:00Z&end=9999-12-31T23:59:00Z",
@@ -128,7 +128,7 @@ def test_the_ends_of_the_calendar_are_no_trouble(client: TestClient, register: i
         f"/api/v1/registers/{register}/readings",
         params={"start": "0001-01-01T00:00:00+14:00", "end": "9999-12-31T23:59:59-14:00"},
     )
-    assert response.json() == {"readings": [], "next_after": None}
+    assert response.json() == {"items": [], "next": None}
 
 
 def test_a_wrong_method_is_405(client: TestClient) -> None:
