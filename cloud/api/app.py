@@ -20,6 +20,7 @@ from cloud.api import (
 )
 from cloud.api.deps import provide, signed_in
 from cloud.api.errors import Problem, handle_errors, responses
+from cloud.api.etags import ETags
 from cloud.api.limits import BodyLimit
 from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
@@ -83,6 +84,7 @@ def create_api(
     provide(app, store, clock, dispatcher, checks)
     handle_errors(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(ETags)
     api = APIRouter(
         prefix="/api/v1",
         dependencies=[Depends(signed_in)],

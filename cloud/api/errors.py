@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from common.errors import InMetterError, NotAllowed, NotFound, Retryable
+from common.errors import InMetterError, NotAllowed, NotFound, Outdated, Retryable
 from common.logs import events
 
 MEDIA_TYPE = "application/problem+json"
@@ -66,6 +66,8 @@ def _of_ours(request: Request, error: Exception) -> JSONResponse:
         return problem(404, str(error))
     if isinstance(error, NotAllowed):
         return problem(403, str(error))
+    if isinstance(error, Outdated):
+        return problem(412, str(error))
     if isinstance(error, Retryable):
         events.warning("%s %s: %s", request.method, request.url.path, error)
         return problem(
