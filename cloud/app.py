@@ -118,11 +118,18 @@ class App:
 
     async def _serve_web(self) -> None:
         from cloud.api.app import create_api
+        from cloud.api.rate import Rate
         from cloud.dashboard import mount
 
         config, web = self._config, self._config.settings.web
         checks = [self._check_broker] if {"ingest", "dispatch"} & set(self._roles) else []
-        api = create_api(self.store, clock=self._clock, dispatcher=self._dispatch, checks=checks)
+        api = create_api(
+            self.store,
+            clock=self._clock,
+            dispatcher=self._dispatch,
+            checks=checks,
+            rate=Rate(web.requests_per_s, web.requests_at_once),
+        )
         mount(
             api,
             self.store,

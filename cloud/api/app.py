@@ -22,6 +22,7 @@ from cloud.api.deps import provide, signed_in
 from cloud.api.errors import Problem, handle_errors, responses
 from cloud.api.etags import ETags
 from cloud.api.limits import BodyLimit
+from cloud.api.rate import USUAL, Rate, RateLimit
 from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
 from common.clock import Clock
@@ -66,8 +67,10 @@ def create_api(
     clock: Clock,
     dispatcher: Dispatcher | None = None,
     checks: Sequence[Callable[[], None]] = (),
+    rate: Rate = USUAL,
 ) -> FastAPI:
-    """The application. ``dispatcher`` publishes the commands that are issued.
+    """The application. ``dispatcher`` publishes the commands that are issued; ``rate`` is how
+    often a client may ask.
 
     ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
     what it looks after (the broker, the database's structure) is not there.
@@ -85,10 +88,12 @@ def create_api(
     handle_errors(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(ETags)
+    if rate.per_s:
+        app.add_middleware(RateLimit, rate=rate, clock=clock)
     api = APIRouter(
         prefix="/api/v1",
         dependencies=[Depends(signed_in)],
-        responses=responses(401, 422, 503),
+        responses=responses(401, 422, 429, 503),
     )
     for aggregate in AGGREGATES:
         api.include_router(aggregate.router)

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime
 
+from cloud.api.rate import note_signed_in
 from cloud.services import accounts
 from cloud.services.commands import Dispatcher
 from cloud.services.store import Store
@@ -65,6 +66,7 @@ TheDispatcher = Annotated[Dispatcher | None, Depends(_dispatcher)]
 
 
 def signed_in(
+    request: Request,
     store: TheStore,
     now_ms: NowMs,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -75,6 +77,7 @@ def signed_in(
     if account is None:
         detail = "the token is not valid (any more)" if token else "a bearer token is needed"
         raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
+    note_signed_in(request)
     return account
 
 
@@ -116,7 +119,7 @@ def _account_unless_local(
     proxied = "forwarded" in request.headers or "x-forwarded-for" in request.headers
     if not proxied and request.client and _is_loopback(request.client.host):
         return None
-    return signed_in(store, now_ms, credentials)
+    return signed_in(request, store, now_ms, credentials)
 
 
 def _is_loopback(host: str) -> bool:
