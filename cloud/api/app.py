@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
 from cloud.api import (
     commands,
@@ -18,7 +18,7 @@ from cloud.api import (
     rules,
     sites,
 )
-from cloud.api.deps import provide, signed_in
+from cloud.api.deps import provide
 from cloud.api.errors import Problem, handle_errors, responses
 from cloud.api.etags import ETags
 from cloud.api.limits import BodyLimit
@@ -92,8 +92,7 @@ def create_api(
         app.add_middleware(RateLimit, rate=rate, clock=clock)
     api = APIRouter(
         prefix="/api/v1",
-        dependencies=[Depends(signed_in)],
-        responses=responses(401, 422, 429, 503),
+        responses=responses(401, 403, 422, 429, 503),
     )
     for aggregate in AGGREGATES:
         api.include_router(aggregate.router)

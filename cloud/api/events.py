@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from cloud.api import models
-from cloud.api.deps import TheStore
+from cloud.api.deps import READ, TheStore
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import events
 from cloud.services.views import EventView
@@ -13,7 +13,7 @@ from cloud.services.views import EventView
 router = APIRouter(prefix="/events", tags=["events"])
 
 
-@router.get("", response_model=Page[models.Event])
+@router.get("", response_model=Page[models.Event], dependencies=[READ])
 def list_events(
     store: TheStore,
     pager: Annotated[Pager, Depends(paged(100, 1000))],

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime
 
 from cloud.api import book_models, models
-from cloud.api.deps import NowMs, RowId, TheStore, span_ms
+from cloud.api.deps import READ, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import clocks, completeness, gateways, ledger
@@ -30,13 +30,15 @@ End = Annotated[AwareDatetime | None, Query(description="Exclusive; now, when le
 Paging = Annotated[Pager, Depends(paged(100, 1000))]
 
 
-@router.get("", response_model=list[models.Gateway])
+@router.get("", response_model=list[models.Gateway], dependencies=[READ])
 def list_gateways(store: TheStore, now_ms: NowMs) -> Sequence[GatewayView]:
     """All gateways, by site and name."""
     return gateways.gateways(store, now_ms)
 
 
-@router.get("/{gateway_id}", response_model=models.Gateway, responses=responses(404))
+@router.get(
+    "/{gateway_id}", response_model=models.Gateway, responses=responses(404), dependencies=[READ]
+)
 def get_gateway(store: TheStore, now_ms: NowMs, gateway_id: RowId) -> GatewayView:
     """One gateway."""
     return gateways.gateway(store, gateway_id, now_ms)
@@ -46,6 +48,7 @@ def get_gateway(store: TheStore, now_ms: NowMs, gateway_id: RowId) -> GatewayVie
     "/{gateway_id}/ledger",
     response_model=list[book_models.StreamBooks],
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_ledger(store: TheStore, gateway_id: RowId) -> Sequence[StreamView]:
     """What came of each of the gateway's streams, what is missing, and what is lost and why.
@@ -59,6 +62,7 @@ def get_ledger(store: TheStore, gateway_id: RowId) -> Sequence[StreamView]:
     "/{gateway_id}/streams/{stream}/losses",
     response_model=Page[book_models.Loss],
     responses=responses(404),
+    dependencies=[READ],
 )
 def list_losses(
     store: TheStore, gateway_id: RowId, stream: Stream, pager: Paging
@@ -72,6 +76,7 @@ def list_losses(
     "/{gateway_id}/streams/{stream}/clocks",
     response_model=Page[book_models.ClockSpan],
     responses=responses(404),
+    dependencies=[READ],
 )
 def list_clocks(
     store: TheStore, gateway_id: RowId, stream: Stream, pager: Paging
@@ -85,6 +90,7 @@ def list_clocks(
     "/{gateway_id}/streams/{stream}/entries/{seq}/clock",
     response_model=book_models.ClockSpan,
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_clock(store: TheStore, gateway_id: RowId, stream: Stream, seq: Seq) -> ClockSpanView:
     """By which clock of the gateway an entry was dated."""
@@ -95,6 +101,7 @@ def get_clock(store: TheStore, gateway_id: RowId, stream: Stream, seq: Seq) -> C
     "/{gateway_id}/rejections",
     response_model=Page[book_models.RejectedEntry],
     responses=responses(404),
+    dependencies=[READ],
 )
 def list_rejections(store: TheStore, gateway_id: RowId, pager: Paging) -> Slice[RejectionView]:
     """Entries that can never be stored, with the reason and what they said.
@@ -109,6 +116,7 @@ def list_rejections(store: TheStore, gateway_id: RowId, pager: Paging) -> Slice[
     "/{gateway_id}/completeness",
     response_model=book_models.GatewayCompleteness,
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_completeness(
     *, store: TheStore, now_ms: NowMs, gateway_id: RowId, start: Start, end: End = None

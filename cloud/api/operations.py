@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cloud.api.deps import Checks, LocalOrAccount, NowMs, TheStore
+from cloud.api.deps import Checks, LocalOrReader, NowMs, TheStore
 from cloud.api.errors import responses
 from cloud.services import events, gateways
 from cloud.services.metrics import COUNTERS
@@ -32,8 +32,8 @@ def readyz(store: TheStore, checks: Checks) -> str:
     return "ready\n"
 
 
-@router.get("/metrics", response_class=PlainTextResponse, responses=responses(401))
-def show_metrics(store: TheStore, now_ms: NowMs, _account: LocalOrAccount) -> Response:
+@router.get("/metrics", response_class=PlainTextResponse, responses=responses(401, 403, 429, 503))
+def show_metrics(store: TheStore, now_ms: NowMs, _account: LocalOrReader) -> Response:
     """For Prometheus. Needs no token from this machine, when no proxy is in between."""
     registry = CollectorRegistry()
     registry.register(_Figures(gateways.gateways(store, now_ms)))

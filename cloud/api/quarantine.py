@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from cloud.api import book_models
-from cloud.api.deps import TheStore
+from cloud.api.deps import READ, TheStore
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import ledger
 from cloud.services.views import QuarantineView
@@ -13,7 +13,7 @@ from cloud.services.views import QuarantineView
 router = APIRouter(prefix="/quarantine", tags=["quarantine"])
 
 
-@router.get("", response_model=Page[book_models.QuarantinedMessage])
+@router.get("", response_model=Page[book_models.QuarantinedMessage], dependencies=[READ])
 def list_quarantined(
     store: TheStore, pager: Annotated[Pager, Depends(paged(20, 100))]
 ) -> Slice[QuarantineView]:

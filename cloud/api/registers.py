@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
 from cloud.api import book_models, models
-from cloud.api.deps import NowMs, RowId, TheStore, span_ms
+from cloud.api.deps import READ, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import completeness, metering
@@ -21,7 +21,10 @@ End = Annotated[AwareDatetime | None, Query(description="Exclusive; now, when le
 
 
 @router.get(
-    "/{register_id}/readings", response_model=Page[models.Reading], responses=responses(404)
+    "/{register_id}/readings",
+    response_model=Page[models.Reading],
+    responses=responses(404),
+    dependencies=[READ],
 )
 def list_readings(
     *,
@@ -43,6 +46,7 @@ def list_readings(
     "/{register_id}/consumption",
     response_model=list[models.Consumption],
     responses=responses(404),
+    dependencies=[READ],
 )
 def list_consumption(
     *,
@@ -66,6 +70,7 @@ def list_consumption(
     "/{register_id}/completeness",
     response_model=book_models.RegisterCompleteness,
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_completeness(
     *, store: TheStore, now_ms: NowMs, register_id: RowId, start: Start, end: End = None

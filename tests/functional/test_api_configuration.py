@@ -50,7 +50,7 @@ def test_others_look_and_change_nothing(sqlite_store: Store, role: Role) -> None
     other = client(sqlite_store, role)
     refused = other.put(URL, json={"toml": TOML})
     assert refused.status_code == 403
-    assert "may not configure gateways" in refused.json()["detail"]
+    assert refused.json()["detail"] == f"{role}, who is {role}, has no scope configure"
     assert other.get(URL).json()["desired"] is None
 
 
