@@ -1,7 +1,6 @@
 """The REST API: ``/api/v1``, and the routes for those who run the program."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
@@ -19,7 +18,8 @@ from cloud.api import (
     sites,
 )
 from cloud.api.deps import provide
-from cloud.api.errors import Problem, handle_errors, responses
+from cloud.api.document import Api
+from cloud.api.errors import handle_errors, responses
 from cloud.api.etags import ETags
 from cloud.api.limits import BodyLimit
 from cloud.api.rate import USUAL, Rate, RateLimit
@@ -46,19 +46,6 @@ Meters, readings, consumption and commands of inMetter.
 Values are exact decimals, as strings, in base units (m³, Wh, W, m³/h, °C). Times are ISO 8601.
 Every route under /api needs a bearer token. Every error is an RFC 9457 problem.
 """
-
-
-class Api(FastAPI):
-    """FastAPI, with our Problem among the schemas of its OpenAPI document."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        document = super().openapi()
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas = document["components"]["schemas"]
-        schemas.update(problem.pop("$defs"))
-        schemas["Problem"] = problem
-        return document
 
 
 def create_api(

@@ -16,6 +16,7 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import URL, QueryParams
 
+from cloud.api.examples import CURSOR
 from common.errors import Permanent
 
 Item = TypeVar("Item")
@@ -37,7 +38,9 @@ class Page(BaseModel, Generic[Item]):
     model_config = ConfigDict(from_attributes=True)
 
     items: list[Item]
-    next: str | None = Field(description="Give it as `cursor`; null: there is no more")
+    next: str | None = Field(
+        description="Give it as `cursor`; null: there is no more", examples=[CURSOR]
+    )
 
 
 @dataclass(frozen=True, slots=True)
