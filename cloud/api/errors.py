@@ -112,6 +112,8 @@ def _of_validation(_request: Request, error: Exception) -> JSONResponse:
 def _of_http(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         return _of_anything(_request, error)
+    if error.status_code == 400:  # FastAPI's, for a body whose bytes are no text
+        return problem(422, "the body is not JSON in UTF-8")
     return problem(error.status_code, str(error.detail), headers=error.headers)
 
 

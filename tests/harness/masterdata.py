@@ -179,6 +179,14 @@ class MasterData:
             data="{}",
         )
 
+    def forget_status(self, gateway_id: int) -> None:
+        """The gateway has said nothing yet: also not that it takes no configurations."""
+        gateway = tables.gateway
+        with self._engine.begin() as connection:
+            connection.execute(
+                gateway.update().where(gateway.c.id == gateway_id).values(status=None)
+            )
+
     def disable_account(self, account_id: int) -> None:
         self._change_account(account_id, disabled=True)
 
