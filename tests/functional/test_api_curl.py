@@ -10,8 +10,11 @@ from http.client import parse_headers
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import pytest
 
+from cloud.api.rate import USUAL, Rate
+from cloud.config import WebSettings
 from cloud.services import accounts
 from cloud.services.store import Store
 from cloud.services.views import Role
@@ -56,6 +59,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudFiles]:
     store = Store(url)
     accounts.create(store, "ana", "correct horse", Role.ADMIN, now)
     store.close()
+    limited = files.config.read_text().replace("[web]", "[web]\nrequests_at_once = 300")
+    files.config.write_text(limited)
     with Programs(directory) as programs:
         programs.add("web", *files.command("web")).start()
         files.wait_until_ready()
@@ -115,7 +120,7 @@ def test_every_command_of_the_page_is_answered_as_the_page_says(cloud: CloudFile
 
 def shape_of_header(value: str) -> str:
     """A header's value without what differs from time to time."""
-    return re.sub(r'(?<=[rt]=)\d+|"[0-9a-f]{32}"', "…", value)
+    return re.sub(r'(?<=[qwrt]=)\d+|"[0-9a-f]{32}"', "…", value)
 
 
 def _head(text: str) -> tuple[str, dict[str, str]]:
@@ -137,3 +142,11 @@ def test_the_reader_of_the_simulation_follows_the_pages(
     monkeypatch.setattr(cloud_reader, "PAGE", 7)
     found = cloud_reader.CloudReader(cloud.address, token).indexes("gw-1")
     assert [one.at_ms for one in found["water-1"]] == [JUNE + n * DAY // 24 for n in range(25)]
+
+
+def test_the_server_limits_as_its_file_says_and_without_as_the_page_does(cloud: CloudFiles) -> None:
+    policy = httpx.get(f"{cloud.address}/api/v1/sites").headers["ratelimit-policy"]
+    assert policy == '"requests";q=300;w=6'
+    usual = Rate(WebSettings().requests_per_s, WebSettings().requests_at_once)
+    assert usual == Rate(50, 200) == USUAL
+    assert '"requests";q=200;w=4' in DOCUMENT
