@@ -68,6 +68,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _user(arguments: argparse.Namespace, database_url: str) -> None:
     from cloud.services import accounts
+    from cloud.services.scopes import Scope
     from cloud.services.store import Store
     from cloud.services.views import Role
 
@@ -78,7 +79,12 @@ def _user(arguments: argparse.Namespace, database_url: str) -> None:
         accounts.create(store, arguments.name, password, Role(arguments.role), now_ms)
     elif arguments.user_command == "token":
         ttl = timedelta(days=arguments.days) if arguments.days else None
-        print(accounts.create_token(store, arguments.name, arguments.label, now_ms, ttl))
+        scopes = [Scope(one) for one in arguments.scope]
+        print(
+            accounts.create_token(
+                store, arguments.name, arguments.label, now_ms, ttl, scopes=scopes
+            )
+        )
     else:
         for account in accounts.accounts(store):
             print(f"{account.name}\t{account.role}{'  disabled' if account.disabled else ''}")
@@ -137,6 +143,14 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("name")
     token.add_argument("--label", default="command line", help="what it is for")
     token.add_argument("--days", type=int, help="valid so long; for ever without")
+    token.add_argument(
+        "--scope",
+        action="append",
+        default=[],
+        choices=["read", "command", "configure"],
+        help="what it is for, and nothing else; give it again for more. All that the account's"
+        " role has without",
+    )
     return parser
 
 

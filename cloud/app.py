@@ -128,6 +128,7 @@ class App:
 
     async def _serve_web(self) -> None:
         from cloud.api.app import create_api
+        from cloud.api.rate import Rate
         from cloud.dashboard import mount
 
         config, web = self._config, self._config.settings.web
@@ -138,6 +139,7 @@ class App:
             dispatcher=self._dispatch,
             checks=checks,
             figures=self.figures,
+            rate=Rate(web.requests_per_s, web.requests_at_once),
         )
         mount(
             api,

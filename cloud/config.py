@@ -42,10 +42,13 @@ class IngestSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the REST API and the dashboard listen, and what they keep."""
+    """Where the REST API and the dashboard listen, what they keep, and how often a client of the
+    API may ask."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    requests_per_s: Annotated[float, Meta(ge=0, le=100_000)] = 50
+    requests_at_once: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
     storage_secret_file: str = ""
     sessions_dir: str = ""
 

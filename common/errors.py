@@ -45,5 +45,9 @@ class NotAllowed(Permanent):
     """The caller may not do this."""
 
 
+class Outdated(Permanent):
+    """What was to be replaced is not any more as the caller has seen it."""
+
+
 class ConfigError(Permanent):
     """The configuration is wrong; names the file, the line or key, and what was expected."""

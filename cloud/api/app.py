@@ -1,9 +1,8 @@
 """The REST API: ``/api/v1``, and the routes for those who run the program."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
 from cloud.api import (
     commands,
@@ -20,9 +19,12 @@ from cloud.api import (
     rules,
     sites,
 )
-from cloud.api.deps import provide, signed_in
-from cloud.api.errors import Problem, handle_errors, responses
+from cloud.api.deps import provide
+from cloud.api.document import Api
+from cloud.api.errors import handle_errors, responses
+from cloud.api.etags import ETags
 from cloud.api.limits import BodyLimit
+from cloud.api.rate import USUAL, Rate, RateLimit
 from cloud.api.traffic import Traffic
 from cloud.services.commands import Dispatcher
 from cloud.services.figures import DatabaseFigures
@@ -53,19 +55,6 @@ Every route under /api needs a bearer token. Every error is an RFC 9457 problem.
 """
 
 
-class Api(FastAPI):
-    """FastAPI, with our Problem among the schemas of its OpenAPI document."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        document = super().openapi()
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas = document["components"]["schemas"]
-        schemas.update(problem.pop("$defs"))
-        schemas["Problem"] = problem
-        return document
-
-
 def create_api(
     store: Store,
     *,
@@ -73,8 +62,10 @@ def create_api(
     dispatcher: Dispatcher | None = None,
     checks: Sequence[Callable[[], None]] = (),
     figures: Source | None = None,
+    rate: Rate = USUAL,
 ) -> FastAPI:
-    """The application. ``dispatcher`` publishes the commands that are issued.
+    """The application. ``dispatcher`` publishes the commands that are issued; ``rate`` is how
+    often a client may ask.
 
     ``checks`` are asked by ``/readyz``, after the database; each raises an InMetterError when
     what it looks after (the broker, the database's structure) is not there. ``figures`` are what
@@ -101,10 +92,12 @@ def create_api(
     handle_errors(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Traffic)
+    app.add_middleware(ETags)
+    if rate.per_s:
+        app.add_middleware(RateLimit, rate=rate, clock=clock)
     api = APIRouter(
         prefix="/api/v1",
-        dependencies=[Depends(signed_in)],
-        responses=responses(401, 422, 503),
+        responses=responses(401, 403, 422, 429, 503),
     )
     for aggregate in AGGREGATES:
         api.include_router(aggregate.router)

@@ -3,7 +3,7 @@
 import base64
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from cloud.api.models import Model, Time
 
@@ -13,8 +13,6 @@ def _encoded(value: object) -> object:
 
 
 Encoded = Annotated[str, BeforeValidator(_encoded)]
-
-EXAMPLE_STREAM = "0f5c2d6c1a9b4e0e8f7a6b5c4d3e2f10"
 
 
 class Range(Model):
@@ -45,36 +43,6 @@ class Loss(Model):
 class StreamBooks(Model):
     """The books of one stream."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "stream": EXAMPLE_STREAM,
-                    "current": True,
-                    "since": "2026-06-01T08:00:00Z",
-                    "closed_at": None,
-                    "settled": [{"first": 1, "last": 4000}, {"first": 4010, "last": 4320}],
-                    "missing": [
-                        {"first": 4001, "last": 4009, "since": "2026-06-02T11:58:00Z", "held": True}
-                    ],
-                    "losses": [
-                        {
-                            "first": 2001,
-                            "last": 2500,
-                            "reason": "drop_oldest",
-                            "start": "2026-06-01T20:00:00Z",
-                            "end": "2026-06-01T21:40:00Z",
-                            "received_at": "2026-06-02T06:00:00Z",
-                        }
-                    ],
-                    "committed": 3811,
-                    "lost": 500,
-                    "rejected": 0,
-                }
-            ]
-        }
-    )
-
     stream: str
     current: bool = Field(description="Whether the gateway appends to it now")
     since: Time = Field(description="When it was met first")
@@ -90,20 +58,6 @@ class StreamBooks(Model):
 class ClockSpan(Range):
     """Which clock of the gateway dated the entries that came of ``first`` to ``last``."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "first": 1,
-                    "last": 4320,
-                    "boot": 7,
-                    "ahead_ms": 1763899000000,
-                    "quality": "synced",
-                }
-            ]
-        }
-    )
-
     boot: int = Field(description="Which start of the agent")
     ahead_ms: int = Field(description="The wall clock without the monotonic clock, to 40 ms")
     quality: str = Field(description="What the wall clock was worth: unknown, free, cloud, synced")
@@ -111,21 +65,6 @@ class ClockSpan(Range):
 
 class RejectedEntry(Model):
     """An entry that can never be stored."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "stream": EXAMPLE_STREAM,
-                    "seq": 4320,
-                    "reason": "no catalog says what register number 7 is",
-                    "body": '{"k":"readings","at":1763900000000,"r":[[7,1,0,null]]}',
-                    "size": 54,
-                    "received_at": "2026-06-02T11:58:00Z",
-                }
-            ]
-        }
-    )
 
     stream: str
     seq: int
@@ -149,24 +88,6 @@ class QuarantinedMessage(Model):
 
 class Completeness(Model):
     """The readings of one local day; or of a part, where it is not over."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "start": "2026-06-01T21:00:00Z",
-                    "end": "2026-06-02T21:00:00Z",
-                    "expected": 1440,
-                    "got": 1400,
-                    "estimated": 2,
-                    "missing": 40,
-                    "failing": 10,
-                    "lost": 30,
-                    "waiting": 0,
-                }
-            ]
-        }
-    )
 
     start: Time
     end: Time

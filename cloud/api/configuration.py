@@ -1,13 +1,14 @@
 """Routes: gateways' configurations."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path, Response
 
 from cloud.api import models
-from cloud.api.deps import Admin, NowMs, RowId, TheStore
+from cloud.api.deps import READ, Configurer, NowMs, RowId, TheStore
 from cloud.api.errors import responses
+from cloud.api.etags import IfMatch
+from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import configuration
 from cloud.services.views import ConfigurationView, ConfigVersionView
 
@@ -16,24 +17,28 @@ router = APIRouter(prefix="/gateways/{gateway_id}/configuration", tags=["gateway
 Number = Annotated[int, Path(ge=1, le=2**53, description="As listed")]
 
 
-@router.get("", response_model=models.Configuration, responses=responses(404))
-def get_configuration(store: TheStore, gateway_id: RowId) -> ConfigurationView:
+@router.get("", response_model=models.Configuration, responses=responses(404), dependencies=[READ])
+def get_configuration(store: TheStore, gateway_id: RowId) -> Response:
     """What is desired of a gateway, and what it reports."""
-    return configuration.get(store, gateway_id)
+    found = configuration.get(store, gateway_id)
+    return Response(_content(found), media_type="application/json")
 
 
-@router.put("", response_model=models.Configuration, responses=responses(403, 404, 413))
+@router.put("", response_model=models.Configuration, responses=responses(404, 412, 413))
 def desire_configuration(
+    *,
     store: TheStore,
     now_ms: NowMs,
-    account: Admin,
+    account: Configurer,
     gateway_id: RowId,
     wanted: models.NewConfiguration,
+    seen: IfMatch,
 ) -> ConfigurationView:
-    """Have a gateway run by this configuration. Needs the role admin.
+    """Have a gateway run by this configuration. Needs the scope configure.
 
     Watch `desired.state`: the gateway says whether it can run by it. The same text again makes no
-    other version, unless the gateway has refused it.
+    other version, unless the gateway has refused it. With If-Match nothing is replaced that the
+    caller has not seen.
     """
     return configuration.desire(
         store,
@@ -42,17 +47,34 @@ def desire_configuration(
         set_by=account.name,
         reason=wanted.reason,
         now_ms=now_ms,
+        replaces=lambda found: seen.holds(_content(found)),
     )
 
 
-@router.get("/versions", response_model=list[models.ConfigVersion], responses=responses(404))
-def list_versions(store: TheStore, gateway_id: RowId) -> Sequence[ConfigVersionView]:
-    """All that was ever desired of a gateway, newest first."""
-    return configuration.versions(store, gateway_id)
+def _content(found: ConfigurationView) -> bytes:
+    """What a GET answers with, of which its ETag is made."""
+    return models.Configuration.model_validate(found).model_dump_json().encode()
 
 
 @router.get(
-    "/versions/{version}", response_model=models.ConfigVersionText, responses=responses(404)
+    "/versions",
+    response_model=Page[models.ConfigVersion],
+    responses=responses(404),
+    dependencies=[READ],
+)
+def list_versions(
+    store: TheStore, gateway_id: RowId, pager: Annotated[Pager, Depends(paged(100, 1000))]
+) -> Slice[ConfigVersionView]:
+    """All that was ever desired of a gateway, newest first."""
+    found = configuration.versions(store, gateway_id, pager.enough, pager.after(int))
+    return pager.page(found, lambda one: one.version)
+
+
+@router.get(
+    "/versions/{version}",
+    response_model=models.ConfigVersionText,
+    responses=responses(404),
+    dependencies=[READ],
 )
 def get_version(store: TheStore, gateway_id: RowId, version: Number) -> ConfigVersionView:
     """One version, with its text."""

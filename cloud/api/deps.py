@@ -4,17 +4,20 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, FastAPI, HTTPException, Path, Request, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from pydantic import AwareDatetime
 
+from cloud.api.rate import note_signed_in
 from cloud.services import accounts
 from cloud.services.commands import Dispatcher
 from cloud.services.metrics import Source
+from cloud.services.scopes import OF_ROLE, Access, Scope
 from cloud.services.store import Store
-from cloud.services.views import AccountView, Role
+from cloud.services.views import AccountView
 from common.clock import Clock, to_ms
-from common.errors import NotAllowed, Permanent
+from common.errors import Permanent
 
 Check = Callable[[], None]
 RowId = Annotated[int, Path(ge=1, le=2**31 - 1, description="As listed")]
@@ -75,38 +78,43 @@ TheDispatcher = Annotated[Dispatcher | None, Depends(_dispatcher)]
 
 
 def signed_in(
+    request: Request,
     store: TheStore,
     now_ms: NowMs,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> AccountView:
-    """The account whose bearer token came along; without one the answer is 401."""
+) -> Access:
+    """What may be done with the bearer token that came along; without one the answer is 401."""
     token = credentials.credentials if credentials else ""
-    account = accounts.by_token(store, token, now_ms) if token else None
-    if account is None:
+    access = accounts.by_token(store, token, now_ms) if token else None
+    if access is None:
         detail = "the token is not valid (any more)" if token else "a bearer token is needed"
         raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
+    note_signed_in(request)
+    return access
+
+
+async def permitted(
+    needed: SecurityScopes, access: Annotated[Access, Depends(signed_in)]
+) -> AccountView:
+    """The account whose token came along, if that has the scopes that the route needs."""
+    account = access.account
+    for scope in needed.scopes:
+        if scope in access.scopes:
+            continue
+        has = OF_ROLE[account.role]
+        lacking = "this token" if scope in has else f"{account.name}, who is {account.role},"
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        raise HTTPException(
+            403, f"{lacking} has no scope {scope}", headers={"WWW-Authenticate": challenge}
+        )
     return account
 
 
-Account = Annotated[AccountView, Depends(signed_in)]
+# What a route needs. Each has one of these: the first as a dependency, the others as a parameter.
 
-
-async def _operator(account: Account) -> AccountView:
-    if account.role is Role.VIEWER:
-        raise NotAllowed(f"{account.name} may look, but give no orders")
-    return account
-
-
-Operator = Annotated[AccountView, Depends(_operator)]
-
-
-async def _admin(account: Account) -> AccountView:
-    if account.role is not Role.ADMIN:
-        raise NotAllowed(f"{account.name} may not configure gateways")
-    return account
-
-
-Admin = Annotated[AccountView, Depends(_admin)]
+READ = Security(permitted, scopes=[Scope.READ])
+Commander = Annotated[AccountView, Security(permitted, scopes=[Scope.COMMAND])]
+Configurer = Annotated[AccountView, Security(permitted, scopes=[Scope.CONFIGURE])]
 
 
 def span_ms(start: AwareDatetime, end: AwareDatetime) -> tuple[int, int]:
@@ -116,7 +124,8 @@ def span_ms(start: AwareDatetime, end: AwareDatetime) -> tuple[int, int]:
     return to_ms(start), to_ms(end)
 
 
-def _account_unless_local(
+async def _account_unless_local(
+    needed: SecurityScopes,
     request: Request,
     store: TheStore,
     now_ms: NowMs,
@@ -126,7 +135,8 @@ def _account_unless_local(
     proxied = "forwarded" in request.headers or "x-forwarded-for" in request.headers
     if not proxied and request.client and _is_loopback(request.client.host):
         return None
-    return signed_in(store, now_ms, credentials)
+    access = await run_in_threadpool(signed_in, request, store, now_ms, credentials)
+    return await permitted(needed, access)
 
 
 def _is_loopback(host: str) -> bool:
@@ -136,4 +146,4 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-LocalOrAccount = Annotated[AccountView | None, Depends(_account_unless_local)]
+LocalOrReader = Annotated[AccountView | None, Security(_account_unless_local, scopes=[Scope.READ])]

@@ -9,11 +9,23 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from common.errors import InMetterError, NotAllowed, NotFound, Retryable
+from common.errors import InMetterError, NotAllowed, NotFound, Outdated, Retryable
 from common.logs import events
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+AWAY = "this cannot be done at the moment; try again"
+EXAMPLES = {
+    401: "a bearer token is needed",
+    403: "this token has no scope command",
+    404: "there is no gateway 9",
+    412: "the configuration of gateway hall-1 is another one by now",
+    413: "a request's body has at most 65536 bytes",
+    422: "end must be later than start",
+    429: "too many requests: wait 1 s",
+    503: AWAY,
+}
+"""Of each status of ours, what a problem may say."""
 
 
 class FieldError(BaseModel):
@@ -35,9 +47,16 @@ class Problem(BaseModel):
 
 def responses(*statuses: int) -> dict[int | str, dict[str, object]]:
     """For OpenAPI: these statuses answer with a Problem."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": _body(status, EXAMPLES[status]),
+                }
+            },
+        }
         for status in statuses
     }
 
@@ -50,15 +69,18 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The response for an error."""
-    body = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or []
-    )
     return JSONResponse(
-        body.model_dump(exclude={"errors"} if not errors else None),
+        _body(status, detail, errors),
         status,
         headers=dict(headers or {}),
         media_type=MEDIA_TYPE,
     )
+
+
+def _body(status: int, detail: str, errors: list[FieldError] | None = None) -> dict[str, object]:
+    title = HTTPStatus(status).phrase
+    body = Problem(title=title, status=status, detail=detail, errors=errors or [])
+    return body.model_dump(exclude={"errors"} if not errors else None)
 
 
 def _of_ours(request: Request, error: Exception) -> JSONResponse:
@@ -66,11 +88,13 @@ def _of_ours(request: Request, error: Exception) -> JSONResponse:
         return problem(404, str(error))
     if isinstance(error, NotAllowed):
         return problem(403, str(error))
+    if isinstance(error, Outdated):
+        return problem(412, str(error))
     if isinstance(error, Retryable):
         events.warning("%s %s: %s", request.method, request.url.path, error)
         return problem(
             503,
-            "this cannot be done at the moment; try again",
+            AWAY,
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )
     return problem(422, str(error))
@@ -88,6 +112,8 @@ def _of_validation(_request: Request, error: Exception) -> JSONResponse:
 def _of_http(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         return _of_anything(_request, error)
+    if error.status_code == 400:  # FastAPI's, for a body whose bytes are no text
+        return problem(422, "the body is not JSON in UTF-8")
     return problem(error.status_code, str(error.detail), headers=error.headers)
 
 

@@ -1,27 +1,27 @@
 """Routes: events."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from cloud.api import models
-from cloud.api.deps import TheStore
+from cloud.api.deps import READ, TheStore
+from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import events
 from cloud.services.views import EventView
 
 router = APIRouter(prefix="/events", tags=["events"])
 
-Limit = Annotated[int, Query(ge=1, le=events.MAX_EVENTS)]
 
-
-@router.get("", response_model=list[models.Event])
+@router.get("", response_model=Page[models.Event], dependencies=[READ])
 def list_events(
     store: TheStore,
-    limit: Limit = 100,
+    pager: Annotated[Pager, Depends(paged(100, 1000))],
     open_alarms: Annotated[
         bool, Query(description="Only alarms that nobody has acknowledged")
     ] = False,
-) -> Sequence[EventView]:
+) -> Slice[EventView]:
     """The newest events, newest first."""
-    return events.alarms(store, limit) if open_alarms else events.recent(store, limit)
+    find = events.alarms if open_alarms else events.recent
+    found = find(store, pager.enough, pager.after(tuple[int, int, int]))
+    return pager.page(found, events.key_of)

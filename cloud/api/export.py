@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from cloud.api.deps import NowMs, TheStore
+from cloud.api.deps import READ, NowMs, TheStore
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
 from cloud.export.files import write
@@ -117,7 +117,7 @@ Key = Annotated[str | None, Query(pattern=f"^{KEY.pattern}$")]
         200: {"content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()}},
         **responses(404),
     },
-    dependencies=[Depends(_slot)],
+    dependencies=[READ, Depends(_slot)],
 )
 def export_readings(
     *,

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime
 
 from cloud.api import book_models, models
-from cloud.api.deps import NowMs, RowId, TheStore, span_ms
+from cloud.api.deps import READ, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
+from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import clocks, completeness, gateways, ledger
 from cloud.services.views import (
     ClockSpanView,
     GatewayCompletenessView,
     GatewayView,
+    LossView,
     RejectionView,
     StreamView,
 )
@@ -25,15 +27,18 @@ Start = Annotated[AwareDatetime, Query(description="Inclusive; ISO 8601 with Z o
 Stream = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As in the ledger")]
 Seq = Annotated[int, Path(ge=1, le=2**62, description="An entry's number")]
 End = Annotated[AwareDatetime | None, Query(description="Exclusive; now, when left out")]
+Paging = Annotated[Pager, Depends(paged(100, 1000))]
 
 
-@router.get("", response_model=list[models.Gateway])
+@router.get("", response_model=list[models.Gateway], dependencies=[READ])
 def list_gateways(store: TheStore, now_ms: NowMs) -> Sequence[GatewayView]:
     """All gateways, by site and name."""
     return gateways.gateways(store, now_ms)
 
 
-@router.get("/{gateway_id}", response_model=models.Gateway, responses=responses(404))
+@router.get(
+    "/{gateway_id}", response_model=models.Gateway, responses=responses(404), dependencies=[READ]
+)
 def get_gateway(store: TheStore, now_ms: NowMs, gateway_id: RowId) -> GatewayView:
     """One gateway."""
     return gateways.gateway(store, gateway_id, now_ms)
@@ -43,6 +48,7 @@ def get_gateway(store: TheStore, now_ms: NowMs, gateway_id: RowId) -> GatewayVie
     "/{gateway_id}/ledger",
     response_model=list[book_models.StreamBooks],
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_ledger(store: TheStore, gateway_id: RowId) -> Sequence[StreamView]:
     """What came of each of the gateway's streams, what is missing, and what is lost and why.
@@ -53,19 +59,38 @@ def get_ledger(store: TheStore, gateway_id: RowId) -> Sequence[StreamView]:
 
 
 @router.get(
-    "/{gateway_id}/streams/{stream}/clocks",
-    response_model=list[book_models.ClockSpan],
+    "/{gateway_id}/streams/{stream}/losses",
+    response_model=Page[book_models.Loss],
     responses=responses(404),
+    dependencies=[READ],
 )
-def list_clocks(store: TheStore, gateway_id: RowId, stream: Stream) -> Sequence[ClockSpanView]:
-    """By which clock of the gateway the entries of a stream were dated; the newest 1000 spans."""
-    return clocks.spans(store, gateway_id, stream)
+def list_losses(
+    store: TheStore, gateway_id: RowId, stream: Stream, pager: Paging
+) -> Slice[LossView]:
+    """What will never come of a stream, and why; the greatest numbers first."""
+    found = ledger.losses(store, gateway_id, stream, pager.enough, pager.after(int))
+    return pager.page(found, lambda one: one.first)
+
+
+@router.get(
+    "/{gateway_id}/streams/{stream}/clocks",
+    response_model=Page[book_models.ClockSpan],
+    responses=responses(404),
+    dependencies=[READ],
+)
+def list_clocks(
+    store: TheStore, gateway_id: RowId, stream: Stream, pager: Paging
+) -> Slice[ClockSpanView]:
+    """By which clock of the gateway the entries of a stream were dated; the newest first."""
+    found = clocks.spans(store, gateway_id, stream, pager.enough, pager.after(int))
+    return pager.page(found, lambda one: one.first)
 
 
 @router.get(
     "/{gateway_id}/streams/{stream}/entries/{seq}/clock",
     response_model=book_models.ClockSpan,
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_clock(store: TheStore, gateway_id: RowId, stream: Stream, seq: Seq) -> ClockSpanView:
     """By which clock of the gateway an entry was dated."""
@@ -74,22 +99,24 @@ def get_clock(store: TheStore, gateway_id: RowId, stream: Stream, seq: Seq) -> C
 
 @router.get(
     "/{gateway_id}/rejections",
-    response_model=list[book_models.RejectedEntry],
+    response_model=Page[book_models.RejectedEntry],
     responses=responses(404),
+    dependencies=[READ],
 )
-def list_rejections(
-    store: TheStore,
-    gateway_id: RowId,
-    limit: Annotated[int, Query(ge=1, le=ledger.MAX_REJECTIONS)] = 100,
-) -> Sequence[RejectionView]:
-    """Entries that can never be stored, with the reason and what they said, newest first."""
-    return ledger.rejections(store, gateway_id, limit)
+def list_rejections(store: TheStore, gateway_id: RowId, pager: Paging) -> Slice[RejectionView]:
+    """Entries that can never be stored, with the reason and what they said.
+
+    Those of the newest stream first, by number downwards.
+    """
+    found = ledger.rejections(store, gateway_id, pager.enough, pager.after(tuple[int, int]))
+    return pager.page(found, lambda one: (one.stream_id, one.seq))
 
 
 @router.get(
     "/{gateway_id}/completeness",
     response_model=book_models.GatewayCompleteness,
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_completeness(
     *, store: TheStore, now_ms: NowMs, gateway_id: RowId, start: Start, end: End = None

@@ -127,13 +127,6 @@ class Reading(Model):
     raw: int | None = Field(description="The device's own count")
 
 
-class ReadingPage(BaseModel):
-    """Readings in order of time, and where to go on."""
-
-    readings: list[Reading]
-    next_after: int | None = Field(description="Give it as `after`; null: there is no more")
-
-
 class Latest(Model):
     """A register with its newest reading."""
 
@@ -261,7 +254,6 @@ class Configuration(Model):
     trial: bool = Field(description="What runs has yet to prove itself")
     refused: int | None = Field(description="The newest version that the gateway does not run")
     refused_reason: str
-    reported_at: Time | None
 
 
 class NewConfiguration(BaseModel):

@@ -61,20 +61,7 @@ class MeteringPoint(Model):
 class NewMeteringPoint(Model):
     """A metering point that is wanted."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "flat-12-cold",
-                    "name": "Flat 12, cold water",
-                    "site": "mill-street",
-                    "medium": "cold water",
-                    "kind": "volume",
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     key: str = Field(min_length=1, max_length=48)
     name: str = Field(min_length=1, max_length=200)
@@ -89,12 +76,7 @@ class NewMeteringPoint(Model):
 class Removing(Model):
     """The meter that counts no more."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"at": "2026-11-27T09:30:00+02:00", "final_index": "1234.567"}]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     at: AwareDatetime
     final_index: IndexWanted | None = Field(
@@ -106,10 +88,7 @@ class Removing(Model):
 class Installing(Model):
     """The meter that begins to count."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"at": "2026-11-27T09:30:00+02:00", "register_id": 7}]},
-    )
+    model_config = ConfigDict(extra="forbid")
 
     at: AwareDatetime
     register_id: int = Field(ge=1, le=2**31 - 1)

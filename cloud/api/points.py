@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from cloud.api import models, point_models
-from cloud.api.deps import Admin, NowMs, RowId, TheStore, span_ms
+from cloud.api.deps import READ, Configurer, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
 from cloud.domain.consumption import Step
@@ -22,7 +22,11 @@ router = APIRouter(prefix="/metering-points", tags=["metering points"])
 OfSite = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Of this site only")]
 
 
-@router.get("", response_model=list[point_models.MeteringPoint])
+@router.get(
+    "",
+    response_model=list[point_models.MeteringPoint],
+    dependencies=[READ],
+)
 def list_points(store: TheStore, site_id: OfSite = None) -> Sequence[PointView]:
     """All metering points, by site and name."""
     return points.points(store, site_id)
@@ -32,26 +36,34 @@ def list_points(store: TheStore, site_id: OfSite = None) -> Sequence[PointView]:
     "",
     response_model=point_models.MeteringPoint,
     status_code=201,
-    responses=responses(403, 413),
+    responses=responses(413),
 )
 def create_point(
-    store: TheStore, now_ms: NowMs, account: Admin, wanted: point_models.NewMeteringPoint
+    store: TheStore, now_ms: NowMs, account: Configurer, wanted: point_models.NewMeteringPoint
 ) -> PointView:
-    """A new metering point, without a meter. Needs the role admin."""
+    """A new metering point, without a meter. Needs the scope configure."""
     point = NewPoint(
         wanted.key, wanted.name, wanted.site, wanted.medium, wanted.kind, wanted.parent
     )
     return points.create(store, point, Change(account.name, now_ms))
 
 
-@router.get("/{point_id}", response_model=point_models.MeteringPoint, responses=responses(404))
+@router.get(
+    "/{point_id}",
+    response_model=point_models.MeteringPoint,
+    responses=responses(404),
+    dependencies=[READ],
+)
 def get_point(store: TheStore, point_id: RowId) -> PointView:
     """One metering point, with the meters that were and are installed."""
     return points.point(store, point_id)
 
 
 @router.get(
-    "/{point_id}/changes", response_model=list[point_models.Change], responses=responses(404)
+    "/{point_id}/changes",
+    response_model=list[point_models.Change],
+    responses=responses(404),
+    dependencies=[READ],
 )
 def list_changes(store: TheStore, point_id: RowId) -> Sequence[ChangeView]:
     """What was done to a metering point, newest first: at most 500."""
@@ -61,17 +73,17 @@ def list_changes(store: TheStore, point_id: RowId) -> Sequence[ChangeView]:
 @router.post(
     "/{point_id}/install",
     response_model=point_models.MeteringPoint,
-    responses=responses(403, 404, 413),
+    responses=responses(404, 413),
 )
 def install_meter(
     *,
     store: TheStore,
     now_ms: NowMs,
-    account: Admin,
+    account: Configurer,
     point_id: RowId,
     wanted: point_models.Installing,
 ) -> PointView:
-    """Have a meter count for a metering point that has none. Needs the role admin."""
+    """Have a meter count for a metering point that has none. Needs the scope configure."""
     change = Change(account.name, now_ms, wanted.reason)
     return installing.install(store, point_id, _meter(wanted), to_ms(wanted.at), change)
 
@@ -79,17 +91,17 @@ def install_meter(
 @router.post(
     "/{point_id}/exchange",
     response_model=point_models.MeteringPoint,
-    responses=responses(403, 404, 413),
+    responses=responses(404, 413),
 )
 def exchange_meter(
     *,
     store: TheStore,
     now_ms: NowMs,
-    account: Admin,
+    account: Configurer,
     point_id: RowId,
     wanted: point_models.Exchange,
 ) -> PointView:
-    """Another meter counts from now on; consumption runs on. Needs the role admin.
+    """Another meter counts from now on; consumption runs on. Needs the scope configure.
 
     All of it happens, or nothing.
     """
@@ -102,17 +114,17 @@ def exchange_meter(
 @router.post(
     "/{point_id}/remove",
     response_model=point_models.MeteringPoint,
-    responses=responses(403, 404, 413),
+    responses=responses(404, 413),
 )
 def remove_meter(
     *,
     store: TheStore,
     now_ms: NowMs,
-    account: Admin,
+    account: Configurer,
     point_id: RowId,
     wanted: point_models.Removing,
 ) -> PointView:
-    """Have the meter count no more, and no other in its place. Needs the role admin."""
+    """Have the meter count no more, and no other in its place. Needs the scope configure."""
     change = Change(account.name, now_ms, wanted.reason)
     return installing.remove(store, point_id, wanted.final_index, to_ms(wanted.at), change)
 
@@ -121,6 +133,7 @@ def remove_meter(
     "/{point_id}/consumption",
     response_model=list[models.Consumption],
     responses=responses(404),
+    dependencies=[READ],
 )
 def list_consumption(
     *,

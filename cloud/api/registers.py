@@ -3,51 +3,51 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
 from cloud.api import book_models, models
-from cloud.api.deps import NowMs, RowId, TheStore, span_ms
+from cloud.api.deps import READ, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
+from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.domain.consumption import Step
 from cloud.services import completeness, metering
-from cloud.services.views import ConsumptionView, RegisterCompletenessView
+from cloud.services.views import ConsumptionView, ReadingView, RegisterCompletenessView
 from common.clock import to_datetime, to_ms
 
 router = APIRouter(prefix="/registers", tags=["registers"])
 
 Start = Annotated[AwareDatetime, Query(description="Inclusive; ISO 8601 with Z or an offset")]
 End = Annotated[AwareDatetime | None, Query(description="Exclusive; now, when left out")]
-Limit = Annotated[int, Query(ge=1, le=metering.MAX_READINGS)]
-After = Annotated[
-    int | None, Query(ge=0, le=2**53, description="`next_after` of the page before this one")
-]
 
 
-@router.get("/{register_id}/readings", response_model=models.ReadingPage, responses=responses(404))
+@router.get(
+    "/{register_id}/readings",
+    response_model=Page[models.Reading],
+    responses=responses(404),
+    dependencies=[READ],
+)
 def list_readings(
     *,
     store: TheStore,
     now_ms: NowMs,
     register_id: RowId,
+    pager: Annotated[Pager, Depends(paged(1000, 10_000))],
     start: Start,
     end: End = None,
-    limit: Limit = 1000,
-    after: After = None,
-) -> models.ReadingPage:
-    """Readings in order of time, a page at a time; all of them, as they were measured."""
+) -> Slice[ReadingView]:
+    """Readings in order of time; all of them, as they were measured."""
     start_ms, end_ms = span_ms(start, end or to_datetime(now_ms))
-    found = metering.readings(store, register_id, start_ms, end_ms, limit, after)
-    return models.ReadingPage(
-        readings=[models.Reading.model_validate(reading) for reading in found],
-        next_after=to_ms(found[-1].at) if len(found) == limit else None,
-    )
+    after = pager.after(int)
+    found = metering.readings(store, register_id, start_ms, end_ms, pager.enough, after)
+    return pager.page(found, lambda one: to_ms(one.at))
 
 
 @router.get(
     "/{register_id}/consumption",
     response_model=list[models.Consumption],
     responses=responses(404),
+    dependencies=[READ],
 )
 def list_consumption(
     *,
@@ -71,6 +71,7 @@ def list_consumption(
     "/{register_id}/completeness",
     response_model=book_models.RegisterCompleteness,
     responses=responses(404),
+    dependencies=[READ],
 )
 def get_completeness(
     *, store: TheStore, now_ms: NowMs, register_id: RowId, start: Start, end: End = None

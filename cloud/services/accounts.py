@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections import OrderedDict
+from collections.abc import Collection
 from datetime import timedelta
 from functools import cache
 from threading import BoundedSemaphore, Lock
@@ -10,6 +11,7 @@ from threading import BoundedSemaphore, Lock
 from pwdlib import PasswordHash
 
 from cloud.services.metrics import sign_ins_failed
+from cloud.services.scopes import OF_ROLE, Access, Scope, granted, written
 from cloud.services.views import AccountView, Role
 from cloud.storage.accounts import AccountRow
 from cloud.storage.unit_of_work import Store
@@ -116,10 +118,20 @@ def accounts(store: Store) -> list[AccountView]:
         return [_view(row) for row in uow.accounts.all()]
 
 
-def create_token(store: Store, name: str, label: str, now_ms: int, ttl: timedelta | None) -> str:
+def create_token(
+    store: Store,
+    name: str,
+    label: str,
+    now_ms: int,
+    ttl: timedelta | None,
+    *,
+    scopes: Collection[Scope] = (),
+) -> str:
     """A new API token of the account ``name``; shown once, kept as its SHA-256.
 
-    It never expires when ``ttl`` is None. Raises NotFound; Permanent for an unfit label.
+    It never expires when ``ttl`` is None. It is for ``scopes``, or for all that the account's role
+    has, now or later. Raises NotFound; Permanent for an unfit label, or scopes that the role does
+    not have.
     """
     if not 0 < len(label) <= 200:
         raise Permanent("a token's label is 1 to 200 characters")
@@ -129,19 +141,31 @@ def create_token(store: Store, name: str, label: str, now_ms: int, ttl: timedelt
         row = uow.accounts.by_name(name)
         if row is None:
             raise NotFound(f"there is no account {name!r}")
-        uow.accounts.add_token(row.id, label, _digest(secret), now_ms, expires_at)
+        if beyond := set(scopes) - OF_ROLE[Role(row.role)]:
+            raise Permanent(f"{name!r} is {row.role} and has no scope {written(beyond)}")
+        uow.accounts.add_token(
+            row.id,
+            label,
+            _digest(secret),
+            created_at=now_ms,
+            expires_at=expires_at,
+            scopes=written(scopes) if scopes else None,
+        )
     events.info("token %r created for %r", label, name)
     return secret
 
 
-def by_token(store: Store, token: str, now_ms: int) -> AccountView | None:
-    """The account whose token this is, if the token has not expired nor the account is disabled.
+def by_token(store: Store, token: str, now_ms: int) -> Access | None:
+    """What may be done with this token, if it has not expired nor its account is disabled.
 
     It is looked up by its hash: what can be guessed from the time that takes is of no use.
     """
     with store.read() as uow:
-        row = uow.accounts.by_token(_digest(token), now_ms)
-    return _view(row) if row and not row.disabled else None
+        found = uow.accounts.by_token(_digest(token), now_ms)
+    if found is None or found[0].disabled:
+        return None
+    account = _view(found[0])
+    return Access(account, granted(account.role, found[1]))
 
 
 def _digest(token: str) -> str:

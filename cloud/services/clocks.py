@@ -1,7 +1,5 @@
 """By which clock of the gateway the entries of a stream were dated."""
 
-from itertools import pairwise
-
 from cloud.domain.clocks import ClockSetting
 from cloud.services.views import ClockSpanView
 from cloud.storage.ledger import StreamRow
@@ -9,22 +7,21 @@ from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.errors import NotFound
 from common.messages.batch import ClockQuality
 
-MAX_SPANS = 1_000
 
+def spans(
+    store: Store, gateway_id: int, stream: str, limit: int = 100, before: int | None = None
+) -> list[ClockSpanView]:
+    """By which clock the entries of a gateway's stream were dated, newest first.
 
-def spans(store: Store, gateway_id: int, stream: str) -> list[ClockSpanView]:
-    """By which clock the entries of a gateway's stream were dated, in order; the newest MAX_SPANS.
-
-    Where nothing is known there is a hole. Raises NotFound.
+    At most ``limit``; with ``before`` only what begins before that number. Where nothing is known
+    there is a hole. Raises NotFound.
     """
     with store.read() as uow:
         row = _stream(uow, gateway_id, stream)
-        steps = uow.clocks.newest(row.id, MAX_SPANS)
-    bounds = pairwise([*(first for first, _ in steps), row.committed.last() + 1])
+        found = uow.clocks.spans(row.id, limit, before)
+    newest = row.committed.last()
     return [
-        _view(first, end - 1, setting)
-        for (first, end), (_, setting) in zip(bounds, steps, strict=True)
-        if setting
+        _view(one.first, newest if one.end is None else one.end - 1, one.setting) for one in found
     ]
 
 

@@ -21,7 +21,6 @@ from common.messages.uplink import CommandReport
 
 MIN_TTL_S = 1
 MAX_TTL_S = 3600
-MAX_RECENT = 500
 REPEAT_MS = 2_000
 AT_ONCE = 200
 NOT_DONE = frozenset({State.FAILED, State.REJECTED, State.EXPIRED, State.UNCONFIRMED})
@@ -175,10 +174,18 @@ def get(store: Store, command_id: str) -> CommandView:
         return _get(uow, command_id)
 
 
-def recent(store: Store, register_id: int | None = None, limit: int = 20) -> list[CommandView]:
-    """The newest commands, of one register or of all, newest first; at most MAX_RECENT."""
+def recent(
+    store: Store,
+    register_id: int | None = None,
+    limit: int = 20,
+    after: tuple[int, str] | None = None,
+) -> list[CommandView]:
+    """The newest commands, of one register or of all, newest first; at most ``limit``.
+
+    With ``after``, when a command was issued and its id, those that come after it.
+    """
     with store.read() as uow:
-        rows = uow.commands.recent(register_id, min(max(limit, 1), MAX_RECENT))
+        rows = uow.commands.recent(register_id, limit, after)
         return _views(uow, rows)
 
 

@@ -5,6 +5,7 @@ What is desired is published once, and again after every status of a gateway tha
 older: it needs no timer, and costs nothing while the gateway is away.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from cloud.services.commands import Publication
@@ -15,7 +16,7 @@ from cloud.storage.overview import GatewayRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common import topics
 from common.clock import to_datetime
-from common.errors import NotFound, Permanent
+from common.errors import NotFound, Outdated, Permanent
 from common.logs import events
 from common.messages.downlink import MAX_TOML_BYTES, Configuration
 from common.messages.envelope import encode
@@ -45,11 +46,17 @@ def get(store: Store, gateway_id: int) -> ConfigurationView:
         return _view(uow, _gateway(uow, gateway_id))
 
 
-def versions(store: Store, gateway_id: int) -> list[ConfigVersionView]:
-    """All that was ever desired of the gateway, newest first, without the texts."""
+def versions(
+    store: Store, gateway_id: int, limit: int = 100, before: int | None = None
+) -> list[ConfigVersionView]:
+    """What was desired of the gateway, newest first, without the texts; at most ``limit``.
+
+    With ``before`` only earlier versions than that. Raises NotFound.
+    """
     with store.read() as uow:
-        _gateway(uow, gateway_id)
-        return [_version(row) for row in uow.configurations.versions(gateway_id)]
+        if not uow.overview.gateway_exists(gateway_id):
+            raise NotFound(f"there is no gateway {gateway_id}")
+        return [_version(row) for row in uow.configurations.recent(gateway_id, limit, before)]
 
 
 def version(store: Store, gateway_id: int, number: int) -> ConfigVersionView:
@@ -62,12 +69,22 @@ def version(store: Store, gateway_id: int, number: int) -> ConfigVersionView:
 
 
 def desire(
-    store: Store, gateway_id: int, toml: str, *, set_by: str, reason: str = "", now_ms: int
+    store: Store,
+    gateway_id: int,
+    toml: str,
+    *,
+    set_by: str,
+    reason: str = "",
+    now_ms: int,
+    replaces: Callable[[ConfigurationView], bool] = lambda _: True,
 ) -> ConfigurationView:
     """Have the gateway run by ``toml``, from now on. The same again makes no other version.
 
+    ``replaces`` is asked, while nobody else can change it, whether what there is is what the
+    caller means to replace.
+
     Raises NotFound, ConfigError for what is no TOML, Permanent when it is too long or the gateway
-    cannot be configured from afar.
+    cannot be configured from afar, Outdated when it is not what ``replaces`` expects.
     """
     _check(toml)
 
@@ -80,6 +97,8 @@ def desire(
         newest = uow.configurations.newest(gateway_id)
         before = _with_text(uow, gateway_id, newest)
         if before is None or before.toml != toml or before.state == State.REFUSED:
+            if not replaces(_view(uow, gateway)):
+                raise Outdated(f"the configuration of gateway {gateway.key} is another one by now")
             if before and before.state in {State.PENDING, State.SENT}:
                 uow.configurations.note(gateway_id, newest, State.REPLACED, "", now_ms)
             # A database restored from a backup may know less than the gateway does.

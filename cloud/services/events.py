@@ -3,24 +3,36 @@
 from cloud.services.views import EventView
 from cloud.storage.overview import EventRow
 from cloud.storage.unit_of_work import Store
-from common.clock import to_datetime
+from common.clock import to_datetime, to_ms
 from common.errors import NotFound
 
-MAX_EVENTS = 1_000
+EventKey = tuple[int, int, int]
+"""Of an event in a list: its time, stream and number."""
 
 
-def alarms(store: Store, limit: int = 100) -> list[EventView]:
-    """The newest alarms that nobody has acknowledged, newest first; at most ``limit``."""
+def alarms(store: Store, limit: int = 100, after: EventKey | None = None) -> list[EventView]:
+    """The newest alarms that nobody has acknowledged, newest first; at most ``limit``.
+
+    With ``after`` those that come after the alarm of that key.
+    """
     with store.read() as uow:
-        rows = uow.overview.events(min(max(limit, 1), MAX_EVENTS), open_alarms=True)
+        rows = uow.overview.events(limit, after=after, open_alarms=True)
     return [_view(row) for row in rows]
 
 
-def recent(store: Store, limit: int = 100) -> list[EventView]:
-    """The newest events of any severity, newest first; at most ``limit`` (MAX_EVENTS)."""
+def recent(store: Store, limit: int = 100, after: EventKey | None = None) -> list[EventView]:
+    """The newest events of any severity, newest first; at most ``limit``.
+
+    With ``after`` those that come after the event of that key.
+    """
     with store.read() as uow:
-        rows = uow.overview.events(min(max(limit, 1), MAX_EVENTS))
+        rows = uow.overview.events(limit, after=after)
     return [_view(row) for row in rows]
+
+
+def key_of(event: EventView) -> EventKey:
+    """Where an event stands in a list."""
+    return to_ms(event.at), event.stream_id, event.seq
 
 
 def acknowledge(store: Store, stream_id: int, seq: int, by: str, now_ms: int) -> None:

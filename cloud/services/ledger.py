@@ -19,8 +19,6 @@ from common.messages.envelope import inflate
 MAX_RANGES = 1_000
 """The most ranges of one kind that are shown of one stream: the newest."""
 
-MAX_REJECTIONS = 1_000
-MAX_QUARANTINED = 100
 SHOWN_BYTES = 4_096
 """Of an entry's body, which may have a megabyte."""
 
@@ -34,20 +32,40 @@ def streams(store: Store, gateway_id: int) -> list[StreamView]:
         rows = uow.ledger.streams_of(gateway_id)
         return [
             _stream_view(
-                row, facts[row.id], uow.books.losses(row.id, MAX_RANGES), row.id == current
+                row, facts[row.id], uow.books.losses(row.id, MAX_RANGES)[::-1], row.id == current
             )
             for row in reversed(rows)
         ]
 
 
-def rejections(store: Store, gateway_id: int, limit: int = 100) -> list[RejectionView]:
-    """What a gateway said that can never be stored, newest first; at most ``limit``
-    (MAX_REJECTIONS). Raises NotFound."""
+def losses(
+    store: Store, gateway_id: int, stream: str, limit: int = 100, before: int | None = None
+) -> list[LossView]:
+    """What is lost of a gateway's stream, by number downwards; at most ``limit``.
+
+    With ``before`` only what begins before that number. Raises NotFound.
+    """
+    with store.read() as uow:
+        rows = uow.ledger.streams([gateway_id], [stream])
+        if not rows:
+            raise NotFound(f"gateway {gateway_id} has no stream {stream}")
+        return [_loss_view(one) for one in uow.books.losses(rows[0].id, limit, before)]
+
+
+def rejections(
+    store: Store, gateway_id: int, limit: int = 100, after: tuple[int, int] | None = None
+) -> list[RejectionView]:
+    """What a gateway said that can never be stored, the newest stream first, by number downwards.
+
+    At most ``limit``; with ``after``, a stream's id and a number, those that come after that one.
+    Raises NotFound.
+    """
     with store.read() as uow:
         _check_gateway(uow, gateway_id)
-        rows = uow.books.rejections(gateway_id, min(max(limit, 1), MAX_REJECTIONS), SHOWN_BYTES)
+        rows = uow.books.rejections(gateway_id, limit, SHOWN_BYTES, after)
     return [
         RejectionView(
+            stream_id=row.stream_id,
             stream=row.stream,
             seq=row.seq,
             reason=row.reason,
@@ -59,10 +77,13 @@ def rejections(store: Store, gateway_id: int, limit: int = 100) -> list[Rejectio
     ]
 
 
-def quarantined(store: Store, limit: int = 20) -> list[QuarantineView]:
-    """Messages that could not be taken apart, newest first; at most ``limit`` (MAX_QUARANTINED)."""
+def quarantined(store: Store, limit: int = 20, before: int | None = None) -> list[QuarantineView]:
+    """Messages that could not be taken apart, newest first; at most ``limit``.
+
+    With ``before`` only those that were put aside before the message of that id.
+    """
     with store.read() as uow:
-        rows = uow.books.quarantined(min(max(limit, 1), MAX_QUARANTINED))
+        rows = uow.books.quarantined(limit, before)
     return [
         QuarantineView(
             id=row.id,
@@ -78,7 +99,7 @@ def quarantined(store: Store, limit: int = 20) -> list[QuarantineView]:
 
 
 def _check_gateway(uow: UnitOfWork, gateway_id: int) -> None:
-    if not uow.overview.gateways(gateway_id):
+    if not uow.overview.gateway_exists(gateway_id):
         raise NotFound(f"there is no gateway {gateway_id}")
 
 

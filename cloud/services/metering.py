@@ -24,7 +24,6 @@ from common.errors import NotFound, Permanent
 from common.reading import Quality, from_scaled
 from common.registers import Kind
 
-MAX_READINGS = 10_000
 MAX_POINTS = 5_000
 STALE_AFTER_MS = 30_000
 """At the least; else three times the promised interval."""
@@ -60,15 +59,14 @@ def readings(  # noqa: PLR0917
     register_id: int,
     start_ms: int,
     end_ms: int,
-    limit: int = MAX_READINGS,
+    limit: int,
     after: int | None = None,
 ) -> list[ReadingView]:
     """Readings from ``start_ms`` (inclusive) to ``end_ms``, in order of time.
 
-    At most ``limit`` (1..MAX_READINGS); ``after`` is the time (ms) of the last one that the
-    caller has. Raises NotFound.
+    At most ``limit``; ``after`` is the time (ms) of the last one that the caller has.
+    Raises NotFound.
     """
-    limit = min(max(limit, 1), MAX_READINGS)
     start = start_ms if after is None else max(start_ms, after + 1)
     with store.read() as uow:
         register = _register(uow, register_id)

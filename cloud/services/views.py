@@ -326,6 +326,7 @@ class StreamView:
 class RejectionView:
     """An entry that can never be stored; ``body`` is its beginning."""
 
+    stream_id: int
     stream: str
     seq: int
     reason: str

@@ -58,7 +58,14 @@ class Accounts:
         return int(result.lastrowid)
 
     def add_token(
-        self, account_id: int, label: str, digest: str, created_at: int, expires_at: int | None
+        self,
+        account_id: int,
+        label: str,
+        digest: str,
+        *,
+        created_at: int,
+        expires_at: int | None,
+        scopes: str | None,
     ) -> None:
         """Keep the SHA-256 of a new token."""
         self._connection.execute(
@@ -68,16 +75,17 @@ class Accounts:
                 hash=digest,
                 created_at=created_at,
                 expires_at=expires_at,
+                scopes=scopes,
             )
         )
 
-    def by_token(self, digest: str, now: int) -> AccountRow | None:
-        """The account whose unexpired token has this SHA-256."""
+    def by_token(self, digest: str, now: int) -> tuple[AccountRow, str | None] | None:
+        """The account whose unexpired token has this SHA-256, and the token's scopes."""
         query = (
-            select(*_COLUMNS)
+            select(*_COLUMNS, token.c.scopes)
             .join(token, token.c.account_id == account.c.id)
             .where(token.c.hash == digest)
             .where(token.c.expires_at.is_(None) | (token.c.expires_at > now))
         )
         row = self._connection.execute(query).first()
-        return AccountRow(*row) if row else None
+        return (AccountRow(*row[:-1]), row.scopes) if row else None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from cloud.storage.keyset import behind
 from cloud.storage.losses import LossRow
 from cloud.storage.tables import gateway, loss, quarantine, rejected, site, stream
 
@@ -22,6 +23,7 @@ class StreamFacts:
 class RejectedRow:
     """``body`` is the beginning of the entry, ``size`` its whole length in bytes."""
 
+    stream_id: int
     stream: str
     seq: int
     reason: str
@@ -66,15 +68,13 @@ class Books:
         rows = self._connection.execute(query.where(stream.c.gateway_id == gateway_id))
         return {id_: StreamFacts(*facts[:2], *map(int, facts[2:])) for id_, *facts in rows}
 
-    def losses(self, stream_id: int, limit: int) -> list[LossRow]:
-        """The newest ``limit`` losses of a stream, in order of their numbers."""
-        query = (
-            select(loss)
-            .where(loss.c.stream_id == stream_id)
-            .order_by(loss.c.first.desc())
-            .limit(limit)
-        )
-        return [LossRow(*row) for row in self._connection.execute(query)][::-1]
+    def losses(self, stream_id: int, limit: int, before: int | None = None) -> list[LossRow]:
+        """The losses of a stream by number downwards; only what begins ``before`` a number."""
+        query = select(loss).where(loss.c.stream_id == stream_id)
+        if before is not None:
+            query = query.where(loss.c.first < before)
+        query = query.order_by(loss.c.first.desc()).limit(limit)
+        return [LossRow(*row) for row in self._connection.execute(query)]
 
     def loss_spans(self, gateway_id: int, start: int, end: int) -> list[tuple[int, int]]:
         """Between which times something of the gateway was lost that overlaps start..end."""
@@ -92,26 +92,38 @@ class Books:
         query = select(site.c.timezone).join(gateway, gateway.c.site_id == site.c.id)
         return str(self._connection.scalar(query.where(gateway.c.id == gateway_id)))
 
-    def rejections(self, gateway_id: int, limit: int, kept_bytes: int) -> list[RejectedRow]:
-        """The entries of a gateway that were rejected last, newest first."""
+    def rejections(
+        self, gateway_id: int, limit: int, kept_bytes: int, after: tuple[int, int] | None = None
+    ) -> list[RejectedRow]:
+        """The rejected entries of a gateway, those of the newest stream first, by number downwards.
+
+        ``after``: stream and number of one; only those that come after it.
+        """
+        streams = select(stream.c.id, stream.c.stream).where(stream.c.gateway_id == gateway_id)
+        names = {row.id: row.stream for row in self._connection.execute(streams)}
+        newest = (rejected.c.stream_id, rejected.c.seq)
         query = (
             select(
-                stream.c.stream,
+                rejected.c.stream_id,
                 rejected.c.seq,
                 rejected.c.reason,
                 func.substr(rejected.c.body, 1, kept_bytes),
                 func.length(rejected.c.body),
                 rejected.c.received_at,
             )
-            .join(stream, stream.c.id == rejected.c.stream_id)
-            .where(stream.c.gateway_id == gateway_id)
-            .order_by(rejected.c.received_at.desc(), rejected.c.stream_id, rejected.c.seq.desc())
-            .limit(limit)
+            .where(rejected.c.stream_id.in_(names))
+            .order_by(*(column.desc() for column in newest))
         )
-        return [RejectedRow(*row) for row in self._connection.execute(query)]
+        rows = behind(
+            after,
+            newest,
+            limit,
+            lambda which, most: self._connection.execute(query.where(which).limit(most)).all(),
+        )
+        return [RejectedRow(stream_id, names[stream_id], *rest) for stream_id, *rest in rows]
 
-    def quarantined(self, limit: int) -> list[QuarantineRow]:
-        """The messages that were put aside last, newest first."""
+    def quarantined(self, limit: int, before: int | None = None) -> list[QuarantineRow]:
+        """The messages that were put aside last, newest first; only ``before`` an id."""
         query = (
             select(
                 quarantine.c.id,
@@ -124,4 +136,6 @@ class Books:
             .order_by(quarantine.c.id.desc())
             .limit(limit)
         )
+        if before is not None:
+            query = query.where(quarantine.c.id < before)
         return [QuarantineRow(*row) for row in self._connection.execute(query)]

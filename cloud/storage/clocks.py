@@ -2,11 +2,22 @@
 gateway's row is locked."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from cloud.domain.clocks import ClockSetting, Step
 from cloud.storage.tables import clock_span, stream
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Entries from ``first`` to before ``end`` (None: the newest) were dated by one clock."""
+
+    first: int
+    end: int | None
+    setting: ClockSetting
 
 
 class Clocks:
@@ -48,15 +59,31 @@ class Clocks:
             .values(clock_changes=stream.c.clock_changes + 1)
         )
 
-    def newest(self, stream_id: int, limit: int) -> list[Step]:
-        """The newest ``limit`` steps of the stream, in order."""
+    def spans(self, stream_id: int, limit: int, before: int | None = None) -> list[Span]:
+        """The newest spans of a stream, newest first; only what begins ``before`` a number."""
         query = (
             select(clock_span)
-            .where(clock_span.c.stream_id == stream_id)
+            .where(clock_span.c.stream_id == stream_id, clock_span.c.boot.is_not(None))
             .order_by(clock_span.c.first.desc())
             .limit(limit)
         )
-        return [_step(*tuple(row)) for row in self._connection.execute(query)][::-1]
+        if before is not None:
+            query = query.where(clock_span.c.first < before)
+        steps = [_step(*tuple(row)) for row in self._connection.execute(query)]
+        if not steps:
+            return []
+        ends = dict(pairwise(self._firsts(stream_id, steps[-1][0], steps[0][0])))
+        return [Span(first, ends.get(first), setting) for first, setting in steps if setting]
+
+    def _firsts(self, stream_id: int, since: int, until: int) -> list[int]:
+        """Where steps of the stream begin, in order: ``since`` to ``until``, and the next one."""
+        firsts = select(clock_span.c.first).where(clock_span.c.stream_id == stream_id)
+        among = firsts.where(clock_span.c.first >= since, clock_span.c.first <= until)
+        following = firsts.where(clock_span.c.first > until).order_by(clock_span.c.first).limit(1)
+        return [
+            *sorted(self._connection.scalars(among)),
+            *self._connection.scalars(following),
+        ]
 
 
 def _step(

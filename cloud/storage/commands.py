@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from cloud.domain.lifecycle import GRACE_MS, STEP_NUMBERS, State
+from cloud.storage.keyset import behind
 from cloud.storage.tables import command, command_step, device, gateway, register
 
 DETAIL = 2000
@@ -148,12 +149,25 @@ class Commands:
         row = self._connection.execute(_ROWS.where(command.c.id == id_)).first()
         return CommandRow(*row) if row else None
 
-    def recent(self, register_id: int | None, limit: int) -> list[CommandRow]:
-        """The newest commands, of one register or of all, newest first."""
-        query = _ROWS.order_by(command.c.issued_at.desc(), command.c.id.desc()).limit(limit)
+    def recent(
+        self, register_id: int | None, limit: int, after: tuple[int, str] | None = None
+    ) -> list[CommandRow]:
+        """The newest commands, of one register or of all, newest first.
+
+        ``after``: when one was issued, and its id; only those that come after it.
+        """
+        # Ids grow with time, and are the only key on the commands of all registers.
+        columns = (command.c.id,) if register_id is None else (command.c.issued_at, command.c.id)
+        query = _ROWS.order_by(*(column.desc() for column in columns))
         if register_id is not None:
             query = query.where(command.c.register_id == register_id)
-        return [CommandRow(*row) for row in self._connection.execute(query)]
+        found = behind(
+            after and after[-len(columns) :],
+            columns,
+            limit,
+            lambda which, most: self._connection.execute(query.where(which).limit(most)).all(),
+        )
+        return [CommandRow(*row) for row in found]
 
     def steps(self, ids: Sequence[str]) -> list[StepRow]:
         """The life lines of these commands, each in order."""

@@ -82,12 +82,18 @@ class Configurations:
         query = select(func.max(configuration.c.version)).where(_of(gateway_id))
         return self._connection.scalar(query) or 0
 
-    def versions(self, gateway_id: int, *, only: Collection[int] | None = None) -> list[VersionRow]:
-        """All versions, or those of ``only`` that there are; newest first."""
+    def versions(self, gateway_id: int, *, only: Collection[int]) -> list[VersionRow]:
+        """Those of ``only`` that there are, newest first."""
         query = _VERSIONS.where(_of(gateway_id)).order_by(configuration.c.version.desc())
-        if only is not None:
-            query = query.where(configuration.c.version.in_(only))
+        query = query.where(configuration.c.version.in_(only))
         return [VersionRow(*row) for row in self._connection.execute(query)]
+
+    def recent(self, gateway_id: int, limit: int, before: int | None = None) -> list[VersionRow]:
+        """The newest versions, newest first; only ``before`` a version."""
+        query = _VERSIONS.where(_of(gateway_id)).order_by(configuration.c.version.desc())
+        if before is not None:
+            query = query.where(configuration.c.version < before)
+        return [VersionRow(*row) for row in self._connection.execute(query.limit(limit))]
 
     def toml(self, gateway_id: int, version: int) -> str | None:
         """The text of a version."""

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all, update
 
+from cloud.storage.keyset import behind
 from cloud.storage.tables import command, event, gateway, ledger, loss, rejected, site, stream
 
 
@@ -121,15 +122,30 @@ class Overview:
         )
         return {id_: int(count) for id_, count in self._connection.execute(query)}
 
-    def events(self, limit: int, *, open_alarms: bool = False) -> list[EventRow]:
-        """The newest events, newest first; with ``open_alarms`` only alarms nobody has seen to."""
-        keys = select(event.c.stream_id, event.c.seq).limit(limit)
+    def events(
+        self,
+        limit: int,
+        *,
+        after: tuple[int, int, int] | None = None,
+        open_alarms: bool = False,
+    ) -> list[EventRow]:
+        """The newest events, newest first; with ``open_alarms`` only alarms nobody has seen to.
+
+        ``after``: time, stream and number of one; only those that come after it.
+        """
+        keys = select(event.c.stream_id, event.c.seq)
+        at: ColumnElement[int] = event.c.at  # all are found in the key on the time alone
         if open_alarms:  # few: found by the key on the severity; "+ 0" keeps it from that on time
             keys = keys.where(event.c.severity == "alarm", event.c.acknowledged_at.is_(None))
-            keys = keys.order_by((event.c.at + 0).desc())
-        else:  # found in the key on the time alone
-            keys = keys.order_by(event.c.at.desc())
-        found = keys.order_by(event.c.stream_id.desc(), event.c.seq.desc()).subquery()
+            at = event.c.at + 0
+        columns = (at, event.c.stream_id, event.c.seq)
+        keys = keys.order_by(*(column.desc() for column in columns))
+        return behind(
+            after, columns, limit, lambda which, most: self._events(keys.where(which).limit(most))
+        )
+
+    def _events(self, keys: Select[int, int]) -> list[EventRow]:
+        found = keys.subquery()
         query = (
             select(
                 event.c.stream_id,
@@ -150,6 +166,10 @@ class Overview:
             .order_by(event.c.at.desc(), event.c.stream_id.desc(), event.c.seq.desc())
         )
         return [EventRow(*tuple(row)) for row in self._connection.execute(query)]
+
+    def gateway_exists(self, gateway_id: int) -> bool:
+        query = select(gateway.c.id).where(gateway.c.id == gateway_id)
+        return self._connection.execute(query).first() is not None
 
     def event_exists(self, stream_id: int, seq: int) -> bool:
         query = select(event.c.seq).where(event.c.stream_id == stream_id, event.c.seq == seq)

@@ -397,4 +397,5 @@ token = _table(
     Column("hash", Key(64), nullable=False, unique=True),  # SHA-256 of the token
     Column("created_at", Millis, nullable=False),
     Column("expires_at", Millis),
+    Column("scopes", String(200)),  # spaces between them; null: all that the account's role has
 )

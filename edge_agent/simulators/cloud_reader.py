@@ -46,8 +46,8 @@ class _Reading(Struct, frozen=True):
 
 
 class _Page(Struct, frozen=True):
-    readings: tuple[_Reading, ...]
-    next_after: int | None
+    items: tuple[_Reading, ...]
+    next: str | None
 
 
 class CloudReader:
@@ -77,18 +77,18 @@ class CloudReader:
         }
 
     def _readings(self, register: int) -> Iterator[Indexed]:
-        after: int | None = None
+        cursor: str | None = None
         while True:
             query: dict[str, str | int] = {"start": BEGINNING, "limit": PAGE}
-            if after is not None:
-                query["after"] = after
+            if cursor is not None:
+                query["cursor"] = cursor
             path = f"registers/{register}/readings?{urlencode(query)}"
             page = self._get(path, _Page)
-            for one in page.readings:
+            for one in page.items:
                 if one.value is not None:
                     yield Indexed(to_ms(one.at), one.value)
-            after = page.next_after
-            if after is None:
+            cursor = page.next
+            if cursor is None:
                 return
 
     def _get(self, path: str, kind: type[Answer]) -> Answer:

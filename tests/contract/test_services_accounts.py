@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from cloud.services import accounts
+from cloud.services.scopes import OF_ROLE, Access, Scope, granted
 from cloud.services.store import Store
 from cloud.services.views import Role
 from cloud.storage.engine import open_engine
@@ -15,6 +16,7 @@ from tests.harness.metrics import growth
 
 NOW = 1_790_000_000_000
 PASSWORD = "correct horse"
+READ = frozenset({Scope.READ})
 
 
 def test_an_account_comes_in_with_its_password_only(store: Store) -> None:
@@ -74,7 +76,7 @@ def test_a_name_is_given_once(store: Store) -> None:
 
 
 def test_a_token_works_until_it_expires(store: Store) -> None:
-    created = accounts.create(store, "mia", PASSWORD, Role.VIEWER, NOW)
+    created = Access(accounts.create(store, "mia", PASSWORD, Role.VIEWER, NOW), READ)
     token = accounts.create_token(store, "mia", "script", NOW, timedelta(seconds=10))
     for_ever = accounts.create_token(store, "mia", "meter", NOW, None)
     assert accounts.by_token(store, token, NOW + 9_999) == created
@@ -84,6 +86,41 @@ def test_a_token_works_until_it_expires(store: Store) -> None:
     assert accounts.by_token(store, "", NOW) is None
     with pytest.raises(NotFound):
         accounts.create_token(store, "nobody", "script", NOW, None)
+
+
+def test_a_token_has_the_scopes_that_it_was_made_for_and_no_others(store: Store) -> None:
+    accounts.create(store, "ion", PASSWORD, Role.ADMIN, NOW)
+    for scopes in ([Scope.READ], [Scope.CONFIGURE, Scope.COMMAND], list(Scope)):
+        token = accounts.create_token(store, "ion", "script", NOW, None, scopes=scopes)
+        access = accounts.by_token(store, token, NOW)
+        assert access
+        assert access.scopes == set(scopes)
+
+
+def test_no_token_is_made_for_more_than_the_role_has(store: Store) -> None:
+    accounts.create(store, "mia", PASSWORD, Role.OPERATOR, NOW)
+    with pytest.raises(Permanent, match="operator and has no scope configure"):
+        accounts.create_token(
+            store, "mia", "script", NOW, None, scopes=[Scope.READ, Scope.CONFIGURE]
+        )
+
+
+@pytest.mark.parametrize("scopes", [(), tuple(Scope)])
+def test_a_token_never_has_more_than_the_role_has_when_it_is_used(
+    store: Store, data: MasterData, scopes: tuple[Scope, ...]
+) -> None:
+    created = accounts.create(store, "ion", PASSWORD, Role.ADMIN, NOW)
+    token = accounts.create_token(store, "ion", "script", NOW, None, scopes=scopes)
+    for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN):
+        data.give_role(created.id, role.value)
+        access = accounts.by_token(store, token, NOW)
+        assert access
+        assert access.scopes == OF_ROLE[role]
+
+
+def test_a_scope_that_is_not_known_here_is_worth_nothing() -> None:
+    assert granted(Role.ADMIN, "read everything") == READ
+    assert granted(Role.ADMIN, "") == set()
 
 
 def test_neither_passwords_nor_tokens_are_stored(store: Store, url: str) -> None:

@@ -79,7 +79,7 @@ def test_the_ledger_of_the_first_version_goes_on(empty_url: str) -> None:
         [row] = uow.ledger.streams_of(1)
         added = uow.coverage.added_at([1, 2])
         [event] = uow.overview.events(5)
-        clocks = uow.clocks.newest(1, 5)
+        clocks = uow.clocks.spans(1, 5)
     assert roll_up(store) == 2
     with store.read() as uow:
         hours = uow.rollups.hours([1], 0, 99_000_000)

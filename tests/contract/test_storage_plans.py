@@ -78,7 +78,7 @@ def test_readings_curves_and_newest_values_are_found_by_key(
 ) -> None:
     store, register, statements = asked
     start, end = to_ms(NOW - timedelta(days=3)), to_ms(NOW)
-    assert metering.readings(store, register, start, end)
+    assert metering.readings(store, register, start, end, 1000)
     assert metering.series(store, register, start, end, 50)
     assert metering.meters(store, end)
     assert _found_by_key(store, statements) >= 3
@@ -92,6 +92,6 @@ def test_what_is_asked_of_one_month_is_looked_for_in_its_part_only(
         name, until = list(uow.partitions.of("reading").items())[1]
     assert until is not None
     statements.clear()
-    metering.readings(store, register, until - 24 * HOUR_MS, until)
+    metering.readings(store, register, until - 24 * HOUR_MS, until, 1000)
     parts = [plan["partitions"] for plan in _plans(store, statements) if plan["table"] == "reading"]
     assert parts == [name]

@@ -67,7 +67,7 @@ def test_an_operator_gives_an_order_and_it_is_sent_at_once(
     (publication,) = dispatcher.sent
     assert decode(publication.payload, Command).id == issued["id"]
     assert client.get(f"/api/v1/commands/{issued['id']}").json() == issued
-    assert client.get("/api/v1/commands", params={"register_id": roof}).json() == [issued]
+    assert client.get("/api/v1/commands", params={"register_id": roof}).json()["items"] == [issued]
     (output,) = client.get("/api/v1/outputs").json()
     assert output["last_command"] == issued
     assert output["register"]["states"] == ["closed", "open"]

@@ -81,7 +81,7 @@ def test_an_entry_is_asked_by_which_clock_it_was_dated(client: TestClient, store
     [gateway] = client.get("/api/v1/gateways").json()
     url = f"/api/v1/gateways/{gateway['id']}/streams/{STREAM}"
     span = {"first": 1, "last": 2, "boot": 7, "ahead_ms": NOW - 60_000, "quality": "cloud"}
-    assert client.get(f"{url}/clocks").json() == [span]
+    assert client.get(f"{url}/clocks").json() == {"items": [span], "next": None}
     assert client.get(f"{url}/entries/2/clock").json() == span
     assert client.get(f"{url}/entries/3/clock").status_code == 404
     assert client.get(f"{url[:-1]}x/clocks").status_code == 422
@@ -98,7 +98,7 @@ def test_rejected_entries_are_shown_with_reason_and_body(
     other = data.add_stream(data.add_gateway(data.add_site("hall"), "gw-2"))
     data.add_rejected(other, 1)
     url = f"/api/v1/gateways/{gateway}/rejections"
-    found = client.get(url).json()
+    found = client.get(url).json()["items"]
     assert [one["seq"] for one in found] == [9, 8, 7]
     assert found[0] == {
         "stream": STREAM,
@@ -108,7 +108,6 @@ def test_rejected_entries_are_shown_with_reason_and_body(
         "size": 2,
         "received_at": "1970-01-01T00:00:01Z",
     }
-    assert [one["seq"] for one in client.get(url, params={"limit": 1}).json()] == [9]
 
 
 def test_messages_in_quarantine_are_shown_as_text_where_they_are_some(
@@ -117,7 +116,7 @@ def test_messages_in_quarantine_are_shown_as_text_where_they_are_some(
     text = '{"stream":"' + "x" * 300 + '"}'
     for payload in (text.encode(), deflate(text.encode()), b"\xff\x00"):
         data.add_quarantined("inmetter/v1/gw-1/up/journal", payload, "not a batch")
-    binary, packed, plain = client.get("/api/v1/quarantine").json()
+    binary, packed, plain = client.get("/api/v1/quarantine").json()["items"]
     assert (binary["text"], binary["payload"], binary["size"]) == (None, "/wA=", 2)
     assert packed["text"] == plain["text"] == text
     assert packed["size"] < plain["size"]

@@ -77,11 +77,11 @@ def test_live_before_backlog_leaves_each_its_clock(worker: Ingest, store: Store)
     [gateway_id] = rows_of(store, "SELECT id FROM gateway")[0]
     found = clocks.spans(store, gateway_id, STREAM)
     assert [(one.first, one.last, one.boot, one.quality) for one in found] == [
-        (1, 31, 1, "synced"),
         (32, 41, 2, "free"),
+        (1, 31, 1, "synced"),
     ]
-    assert clocks.of_entry(store, gateway_id, STREAM, 31) == found[0]
-    assert clocks.of_entry(store, gateway_id, STREAM, 32) == found[1]
+    assert clocks.of_entry(store, gateway_id, STREAM, 31) == found[1]
+    assert clocks.of_entry(store, gateway_id, STREAM, 32) == found[0]
 
 
 def test_what_did_not_come_was_dated_by_nothing(worker: Ingest, store: Store) -> None:

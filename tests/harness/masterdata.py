@@ -188,12 +188,24 @@ class MasterData:
             data="{}",
         )
 
-    def disable_account(self, account_id: int) -> None:
-        account = tables.account
+    def forget_status(self, gateway_id: int) -> None:
+        """The gateway has said nothing yet: also not that it takes no configurations."""
+        gateway = tables.gateway
         with self._engine.begin() as connection:
             connection.execute(
-                account.update().where(account.c.id == account_id).values(disabled=True)
+                gateway.update().where(gateway.c.id == gateway_id).values(status=None)
             )
+
+    def disable_account(self, account_id: int) -> None:
+        self._change_account(account_id, disabled=True)
+
+    def give_role(self, account_id: int, role: str) -> None:
+        self._change_account(account_id, role=role)
+
+    def _change_account(self, account_id: int, **values: Any) -> None:
+        account = tables.account
+        with self._engine.begin() as connection:
+            connection.execute(account.update().where(account.c.id == account_id).values(**values))
 
     def _add(self, table: Table, **values: Any) -> int:
         with self._engine.begin() as connection:

@@ -12,7 +12,7 @@ from cloud.storage.partitions import PARTITIONED, Partitions
 from cloud.storage.tables import OPTIONS
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

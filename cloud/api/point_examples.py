@@ -1,0 +1,63 @@
+"""One of each thing that the routes about metering points give and take."""
+
+from typing import Any
+
+Example = dict[str, Any]
+
+INSTALLATION: Example = {
+    "id": 4,
+    "register_id": 12,
+    "device_id": 7,
+    "device": "Cold water",
+    "serial": "A1-2026-0117",
+    "multiplier": "1",
+    "start": "2026-06-01T06:30:00Z",
+    "start_index": "0.240",
+    "end": None,
+    "final_index": None,
+}
+METERING_POINT: Example = {
+    "id": 2,
+    "key": "flat-12-cold",
+    "name": "Flat 12, cold water",
+    "site": "hall",
+    "timezone": "Europe/Bucharest",
+    "medium": "cold water",
+    "kind": "volume",
+    "unit": "m³",
+    "parent_id": None,
+    "installations": [INSTALLATION],
+}
+NEW_METERING_POINT: Example = {
+    "key": "flat-12-cold",
+    "name": "Flat 12, cold water",
+    "site": "hall",
+    "medium": "cold water",
+    "kind": "volume",
+}
+INSTALLING: Example = {
+    "at": "2026-06-01T09:30:00+03:00",
+    "register_id": 12,
+    "start_index": "0.240",
+    "serial": "A1-2026-0117",
+}
+REMOVING: Example = {"at": "2026-06-30T09:30:00+03:00", "final_index": "1234.567"}
+EXCHANGE: Example = {**INSTALLING, "final_index": "1234.567", "reason": "calibration has expired"}
+CHANGE: Example = {
+    "at": "2026-06-01T06:35:12Z",
+    "by": "ana",
+    "action": "exchanged",
+    "reason": "calibration has expired",
+    "detail": {"at": "2026-06-01T06:30:00+00:00", "register_id": "12", "final_index": "1234.567"},
+}
+
+OF_POINTS: dict[str, Example] = {
+    "Installation": INSTALLATION,
+    "MeteringPoint": METERING_POINT,
+    "NewMeteringPoint": NEW_METERING_POINT,
+    "Installing": INSTALLING,
+    "Removing": REMOVING,
+    "Exchange": EXCHANGE,
+    "Change": CHANGE,
+}
+"""By the model's name."""

@@ -1,0 +1,149 @@
+"""The whole REST API, asked by schemathesis: no server error, all answers as their schemas say."""
+
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CheckFunction
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from cloud.api.app import create_api
+from cloud.api.rate import Rate
+from cloud.services import accounts, commands
+from cloud.services.configuration import desire
+from cloud.services.ingest import ingest
+from cloud.services.store import Store
+from cloud.services.views import Role
+from common.clock import ManualClock
+from common.messages.batch import Entry, pack
+from common.messages.envelope import encode
+from common.registers import Kind
+from tests.functional.test_api_document import ROUTES
+from tests.harness.masterdata import MasterData
+from tests.harness.says import STREAM, Gateway, catalog
+
+NOW = 1_790_000_000_000
+EXAMPLES = 4
+"""Of each operation."""
+
+NOT_SAID: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
+"""A schema says neither that ``end`` is after ``start`` nor that 1.0 will do for 1."""
+
+Known = dict[str, str | int]
+Operation = APIOperation[Any, Any, Any, Any]
+
+
+@pytest.fixture
+def known(sqlite_store: Store, sqlite_url: str) -> Known:
+    """A store with something in every list; returns what stands in paths and queries for it."""
+    says, gateway, stream = Gateway(), 1, 1  # the first ids
+    entry = Entry(1, msgspec.Raw(encode(catalog())), NOW, 7, 60_000, 2)
+    ingest(sqlite_store, [says.hello(), says.received("journal", pack(STREAM, [entry]))], NOW)
+    data = MasterData(sqlite_url)
+    device = data.add_device(gateway)
+    volume = data.add_register(device, interval_s=3600)
+    roof = data.add_register(device, "roof", kind=Kind.OUTPUT, decimals=0)
+    data.add_readings(volume, [(NOW - n * 3_600_000, 1000 - n) for n in range(20, 0, -1)])
+    data.add_readings(roof, [(NOW, 1)])
+    data.add_loss(stream, 11, 20, NOW - 60_000, NOW)
+    for n in range(3):
+        data.add_event(stream, n, gateway, at=NOW - n)
+        data.add_rejected(stream, n)
+        data.add_quarantined("topic", b"\xff", "no batch")
+    other = data.add_register(device, "other", kind=Kind.OUTPUT, decimals=0)
+    data.close()
+    desire(sqlite_store, gateway, "", set_by="ana", now_ms=NOW)
+    command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
+    return {
+        "site_id": 1,
+        "gateway_id": gateway,
+        "meter_id": device,
+        "register_id": volume,
+        "output": roof,
+        "command_id": command.id,
+        "stream": STREAM,
+        "version": 1,
+        "seq": 1,
+        "start": "2026-09-20T00:00:00Z",
+    }
+
+
+@pytest.fixture
+def api(sqlite_store: Store) -> FastAPI:
+    return create_api(sqlite_store, clock=ManualClock(NOW), rate=Rate(per_s=0))
+
+
+def test_nothing_that_can_be_asked_is_a_server_error_or_answered_but_as_described(
+    sqlite_store: Store, api: FastAPI, known: Known
+) -> None:
+    accounts.create(sqlite_store, "ana", "correct horse", Role.ADMIN, NOW)
+    token = accounts.create_token(sqlite_store, "ana", "test", NOW, None)
+    headers = {"Authorization": f"Bearer {token}"}
+    schema = schemathesis.openapi.from_asgi("/api/openapi.json", api)
+    asked = set()
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
+        operation = found.ok()
+        answer = sensible(operation, known).call_and_validate(headers=headers)
+        assert answer.status_code in {200, 201}, (operation.label, answer.text)
+        ask_anything(operation, known, headers)
+        asked.add(operation.label)
+    assert asked == ROUTES
+
+
+def sensible(operation: Operation, known: Known) -> Case[Any]:
+    """A request that asks for something that there is."""
+    parameters = operation.definition.raw.get("parameters", [])
+    wanted = {
+        place: {
+            one["name"]: known_as(one["name"], operation, known)
+            for one in parameters
+            if one["in"] == place and one.get("required")
+        }
+        for place in ("path", "query")
+    }
+    case = operation.Case(path_parameters=wanted["path"], query=wanted["query"])
+    body = operation.definition.raw.get("requestBody", {}).get("content", {})
+    for media_type, described in body.items():
+        example = dict(described["example"])
+        for name in example.keys() & known.keys():
+            example[name] = known_as(name, operation, known)
+        case.body, case.media_type = example, media_type
+    return case
+
+
+def known_as(name: str, operation: Operation, known: Known) -> str | int:
+    """What is known by the name of a parameter; an output where it must be one."""
+    ordered = "/outputs" in operation.path or "/commands" in operation.path
+    return known["output" if name == "register_id" and ordered else name]
+
+
+def ask_anything(operation: Operation, known: Known, headers: dict[str, str]) -> None:
+    """Requests for which the schema of the operation is good, and others."""
+    valid, invalid = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=valid | invalid, real=st.booleans())
+    def run(case: Case[Any], real: bool) -> None:
+        if real:
+            body = case.body if isinstance(case.body, dict) else {}
+            for place in (case.path_parameters, case.query, body):
+                for name in place.keys() & known.keys():
+                    place[name] = known_as(name, operation, known)
+        case.call_and_validate(headers=headers, excluded_checks=NOT_SAID)
+
+    run()
