@@ -33,7 +33,7 @@ def _add_examples(operation: Part, schemas: Part) -> None:
     """To the body and the answers of ``operation``, from the examples of their models."""
     for said in (operation.get("requestBody", {}), *operation["responses"].values()):
         media = said.get("content", {}).get("application/json")
-        if media:
+        if media and "example" not in media:
             media["example"] = _example(media["schema"], schemas)
 
 

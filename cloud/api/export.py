@@ -114,7 +114,12 @@ Key = Annotated[str | None, Query(pattern=f"^{KEY.pattern}$")]
     "/readings",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()}},
+        200: {
+            "content": {
+                kind.partition(";")[0]: {"example": "site,gateway,device,register,unit,time, …"}
+                for kind in MEDIA_TYPES.values()
+            }
+        },
         **responses(404),
     },
     dependencies=[READ, Depends(_slot)],

@@ -34,15 +34,27 @@ NEW_METERING_POINT: Example = {
     "site": "hall",
     "medium": "cold water",
     "kind": "volume",
+    "parent": None,
 }
 INSTALLING: Example = {
     "at": "2026-06-01T09:30:00+03:00",
     "register_id": 12,
     "start_index": "0.240",
     "serial": "A1-2026-0117",
+    "multiplier": "1",
+    "reason": "",
 }
-REMOVING: Example = {"at": "2026-06-30T09:30:00+03:00", "final_index": "1234.567"}
-EXCHANGE: Example = {**INSTALLING, "final_index": "1234.567", "reason": "calibration has expired"}
+EXCHANGE: Example = {
+    **INSTALLING,
+    "at": "2026-06-15T09:30:00+03:00",
+    "reason": "calibration has expired",
+    "final_index": "1234.567",
+}
+REMOVING: Example = {
+    "at": "2026-06-30T09:30:00+03:00",
+    "final_index": "1234.567",
+    "reason": "the flat is empty",
+}
 CHANGE: Example = {
     "at": "2026-06-01T06:35:12Z",
     "by": "ana",

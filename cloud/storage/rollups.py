@@ -197,7 +197,8 @@ class Rollups:
         if self._sqlite:
             return [Span(*row) for row in self._connection.execute(query)]
         columns = query.selected_columns.values()
-        texts = self._connection.scalars(query.with_only_columns(func.concat_ws(",", *columns)))
+        packed = query.with_only_columns(func.concat_ws(",", *columns))
+        texts = self._connection.scalars(packed).all()
         return msgspec.json.decode(f"[[{'],['.join(texts)}]]" if texts else "[]", type=list[Span])
 
     def save_days(self, spans: Sequence[Span]) -> None:

@@ -93,7 +93,7 @@ def test_what_does_not_exist_is_404(client: TestClient, path: str) -> None:
         "/registers/1/readings?start=2026-01-01T00:00:00Z&limit=10001",
         "/registers/1/readings?start=2026-01-01T00:00:00Z&end=2026-01-01T00:00:00Z",
         "/registers/1/readings?start=2026-01-01T00:00:00Z&cursor=x",
-        "/registers/1/consumption?start=2026-01-01T00:00:00Z&step=week",
+        "/registers/1/consumption?start=2026-01-01T00:00:00Z&step=fortnight",
         "/registers/1/consumption?start=1026-01-01T00:00:00Z",
         "/registers/1/consumption?start=9999-12-31T00:00:00Z&end=9999-12-31T23:59:00Z",
         "/registers/99999999999/readings?start=2026-01-01T00:00:00Z",

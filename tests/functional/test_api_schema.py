@@ -16,15 +16,16 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from cloud.api.app import create_api
 from cloud.api.rate import Rate
-from cloud.services import accounts, commands
+from cloud.services import accounts, commands, inventory, points
 from cloud.services.configuration import desire
 from cloud.services.ingest import ingest
+from cloud.services.points import Change, NewPoint
 from cloud.services.store import Store
 from cloud.services.views import Role
 from common.clock import ManualClock
 from common.messages.batch import Entry, pack
 from common.messages.envelope import encode
-from common.registers import Kind
+from common.registers import Kind, Medium
 from tests.functional.test_api_document import ROUTES
 from tests.harness.masterdata import MasterData
 from tests.harness.says import STREAM, Gateway, catalog
@@ -60,6 +61,9 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     other = data.add_register(device, "other", kind=Kind.OUTPUT, decimals=0)
     data.close()
     desire(sqlite_store, gateway, "", set_by="ana", now_ms=NOW)
+    [site] = inventory.sites(sqlite_store, NOW)
+    wanted = NewPoint("flat-1", "Flat 1", site.key, Medium.COLD_WATER, Kind.VOLUME)
+    point = points.create(sqlite_store, wanted, Change("ana", NOW))
     command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
     return {
         "site_id": 1,
@@ -72,6 +76,8 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "version": 1,
         "seq": 1,
         "start": "2026-09-20T00:00:00Z",
+        "point_id": point.id,
+        "site": site.key,
     }
 
 
