@@ -60,8 +60,9 @@ def _hours(uow: UnitOfWork, register_id: int, _: Calendar, instants: Sequence[in
             for span in uow.rollups.of_readings([register_id], start, end)
         ]
     start, end = instants[0], instants[-1]
+    changed = _stretches(uow, register_id, start, end)
     found = {one.at: one for one in uow.rollups.hours([register_id], start, end)}
-    for first, last in _stretches(uow, register_id, start, end):
+    for first, last in changed:
         fresh = uow.rollups.of_readings([register_id], first, last)
         found.update((one.at, one) for one in fresh)
     return [found[at] for at in sorted(found)]
@@ -72,13 +73,13 @@ def _days(
 ) -> list[Span]:
     """The local days between the instants, which are midnights."""
     start, end = instants[0], instants[-1]
-    found = {one.at: one for one in uow.rollups.days([register_id], start, end)}
-    tolerance = tolerance_ms(calendar.interval_s)
     changed = {
         day
         for first, last in _stretches(uow, register_id, start, end)
         for day in days_of(first, last, calendar.timezone)
     }
+    found = {one.at: one for one in uow.rollups.days([register_id], start, end)}
+    tolerance = tolerance_ms(calendar.interval_s)
     for midnight, next_midnight in changed:
         if hours := uow.rollups.of_readings([register_id], midnight, next_midnight):
             found[midnight] = merged(midnight, hours, tolerance)
@@ -92,11 +93,12 @@ def days_of(start: int, end: int, timezone: str) -> Sequence[tuple[int, int]]:
     return list(pairwise(map(to_ms, instants)))
 
 
-def _stretches(
-    uow: UnitOfWork, register_id: int, start: int, end: int
-) -> Iterator[tuple[int, int]]:
-    """From when to when hours have changed that overlap start..end."""
-    return stretches(uow.rollups.marked(register_id, start - HOUR_MS + 1, end))
+def _stretches(uow: UnitOfWork, register_id: int, start: int, end: int) -> list[tuple[int, int]]:
+    """From when to when hours have changed that overlap start..end.
+
+    To be asked before what was summed up: a mark that goes in between leaves what is newer.
+    """
+    return list(stretches(uow.rollups.marked(register_id, start - HOUR_MS + 1, end)))
 
 
 def _runs(instants: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,10 @@
 """Hours and days that are summed up never say anything else than the readings do."""
 
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,6 +22,8 @@ START = datetime(2026, 3, 20, tzinfo=UTC)
 END = START + timedelta(days=20)
 ZONES = ("Europe/Bucharest", "Asia/Kolkata", "Australia/Lord_Howe")
 INTERVAL_S = 900
+
+T = TypeVar("T")
 
 
 def _register(data: MasterData, timezone: str = "UTC", key: str = "mill") -> int:
@@ -114,6 +118,39 @@ def test_a_reading_that_comes_while_hours_are_summed_up_is_not_missed(
     assert len(rows_of(store, "SELECT * FROM mark")) == 1
     assert roll_up(store) == 1
     assert rows_of(store, "SELECT high, readings FROM hourly") == [(9, 2)]
+
+
+@pytest.mark.parametrize("step", [Step.HOUR, Step.DAY])
+def test_a_roll_up_between_two_looks_makes_no_answer_old(
+    store: Store, data: MasterData, step: Step
+) -> None:
+    """What is asked must not see an hour as it was before, and then no mark of it any more."""
+    register = _register(data)
+    start = to_ms(START)
+    data.add_readings(register, [(start, 0), (start + 30 * HOUR_MS, 3000)])
+    roll_up(store)
+    data.add_readings(register, [(start + 23 * HOUR_MS + HOUR_MS // 2, 10)])
+    instants = [start + n * HOUR_MS for n in ((0, 24) if step is Step.DAY else (23, 24))]
+    calendar = Calendar("UTC", INTERVAL_S)
+
+    def rolled_up() -> None:
+        roll_up(store)
+
+    with store.read() as uow:
+        for name in ("hours", "days", "marked"):
+            setattr(uow.rollups, name, _then(getattr(uow.rollups, name), rolled_up))
+        last = look_up(uow, register, calendar, instants, step).marks[-1]
+    assert last.before is not None
+    assert last.before.value == 10
+
+
+def _then(look: Callable[..., T], work: Callable[[], object]) -> Callable[..., T]:
+    def both(*given: object) -> T:
+        found = look(*given)
+        work()
+        return found
+
+    return both
 
 
 def test_those_who_roll_up_take_turns(mariadb_url: str) -> None:
