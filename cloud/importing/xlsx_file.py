@@ -49,14 +49,14 @@ class Sheet(Protocol):
 
 def read_xlsx(content: bytes) -> Table:
     """The table on the only sheet that has one. Raises Unreadable."""
-    rows = _rows(content)
+    rows = _rows(content, MAX_COLUMNS)
     first = next(rows, None)
     heads = [] if first is None else [head(cell) for cell in first.cells]
     while heads and not heads[-1]:
         heads.pop()
 
     def lines() -> Iterator[Line]:
-        found = _rows(content)
+        found = _rows(content, len(heads) + 1)
         next(found, None)
         return (Line(number, _fitted(cells, len(heads))) for number, cells in found)
 
@@ -68,12 +68,12 @@ def _fitted(cells: Sequence[str], width: int) -> Sequence[str]:
     return cells[:width] if blank(cells[width:]) else cells
 
 
-def _rows(content: bytes) -> Iterator[Line]:
+def _rows(content: bytes, width: int) -> Iterator[Line]:
     try:
         _check_size(content)
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         try:
-            yield from _only_sheet(book.worksheets)
+            yield from _only_sheet(book.worksheets, width)
         finally:
             book.close()
     except BROKEN as error:
@@ -88,10 +88,10 @@ def _check_size(content: bytes) -> None:
             raise Unreadable(f"unpacked, the file has more than {most} MB: split it, or send CSV")
 
 
-def _only_sheet(sheets: Sequence[Sheet]) -> Iterator[Line]:
+def _only_sheet(sheets: Sequence[Sheet], width: int) -> Iterator[Line]:
     found: Sheet | None = None
     for sheet in sheets:
-        if next(_sheet(sheet), None) is None:
+        if next(_sheet(sheet, width), None) is None:
             continue
         if found is not None:
             raise Unreadable(
@@ -99,13 +99,13 @@ def _only_sheet(sheets: Sequence[Sheet]) -> Iterator[Line]:
             )
         found = sheet
     if found is not None:
-        yield from _sheet(found)
+        yield from _sheet(found, width)
 
 
-def _sheet(sheet: Sheet) -> Iterator[Line]:
+def _sheet(sheet: Sheet, width: int) -> Iterator[Line]:
     sheet.reset_dimensions()  # what the file says about them need not be true
     empty = 0
-    for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS, values_only=True), 1):
+    for number, row in enumerate(sheet.iter_rows(max_col=width, values_only=True), 1):
         cells = [_text(value).strip() for value in row]
         empty = empty + 1 if blank(cells) else 0
         if empty > MAX_BLANK:
