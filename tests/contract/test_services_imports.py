@@ -1,5 +1,6 @@
 """Files that are taken in, on each kind of database: as a whole or not at all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -266,22 +267,23 @@ def test_a_metering_point_that_is_there_is_not_changed(site: Site) -> None:
 
 
 def test_a_file_that_is_overtaken_is_looked_at_again(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look and the insert a gateway's reading of the same instant is committed."""
-    both = file((0, 1), (MINUTE, 2))
-    look = imports._stored
+    data, store = MasterData(mariadb_url), Store(mariadb_url)
+    device = data.add_device(data.add_gateway(data.add_site()))
+    site = Site(store, data, device, data.add_register(device))
+    look = imports.misfits
 
-    def overtaken(*words: object) -> object:
-        beside = list(look(*words))  # type: ignore[arg-type]
+    def overtaken(values: Sequence[int]) -> list[int]:
         if not site.stored():
-            site.data.add_readings(site.volume, [(FIRST, 900)])
-        return iter(beside)
+            data.add_readings(site.volume, [(FIRST, 900)])
+        return look(values)
 
-    if site.store.file is not None:
-        pytest.skip("SQLite has one writer at a time")
-    monkeypatch.setattr(imports, "_stored", overtaken)
+    monkeypatch.setattr(imports, "misfits", overtaken)
     with pytest.raises(ImportRefused) as refused:
-        imports.store(site.store, both, BY)
+        imports.store(store, file((0, 1), (MINUTE, 2)), BY)
     assert refused.value.report.conflicting == 1
     assert site.stored() == [(site.volume, FIRST, 900, 0)]
+    data.close()
+    store.close()
