@@ -1,4 +1,4 @@
-"""Files that are sent to the REST API: only looked at, unless told otherwise; whole or not at all."""
+"""Files sent to the REST API: only looked at, unless told otherwise; whole or not at all."""
 
 import re
 from collections.abc import Iterator
