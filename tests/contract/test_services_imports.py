@@ -11,6 +11,7 @@ import pytest
 from cloud.domain.consumption import HOUR_MS
 from cloud.export.files import write
 from cloud.export.formats import Format
+from cloud.importing.growth import misfits
 from cloud.services import exports, imports, point_imports, points
 from cloud.services.exports import Selection
 from cloud.services.imports import PAGE, File, ImportRefused
@@ -273,14 +274,12 @@ def test_a_file_that_is_overtaken_is_looked_at_again(
     data, store = MasterData(mariadb_url), Store(mariadb_url)
     device = data.add_device(data.add_gateway(data.add_site()))
     site = Site(store, data, device, data.add_register(device))
-    look = imports.misfits
-
     def overtaken(values: Sequence[int]) -> list[int]:
         if not site.stored():
             data.add_readings(site.volume, [(FIRST, 900)])
-        return look(values)
+        return misfits(values)
 
-    monkeypatch.setattr(imports, "misfits", overtaken)
+    monkeypatch.setattr("cloud.services.imports.misfits", overtaken)
     with pytest.raises(ImportRefused) as refused:
         imports.store(store, file((0, 1), (MINUTE, 2)), BY)
     assert refused.value.report.conflicting == 1
