@@ -274,6 +274,7 @@ def test_a_file_that_is_overtaken_is_looked_at_again(
     data, store = MasterData(mariadb_url), Store(mariadb_url)
     device = data.add_device(data.add_gateway(data.add_site()))
     site = Site(store, data, device, data.add_register(device))
+
     def overtaken(values: Sequence[int]) -> list[int]:
         if not site.stored():
             data.add_readings(site.volume, [(FIRST, 900)])
