@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from cloud.cli import export
+from cloud.cli import export, importing
 from common import logs
 from common.clock import SystemClock
 from common.errors import ConfigError, InMetterError
@@ -62,6 +62,8 @@ def _run(arguments: argparse.Namespace) -> None:
         migrate(config.database_url)
     elif arguments.command == "export":
         export.run(arguments, config.database_url)
+    elif arguments.command == "import":
+        importing.run(arguments, config.database_url)
     else:
         _user(arguments, config.database_url)
 
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     commands.add_parser("migrate", help="bring the database to this version's structure")
     export.add_arguments(commands.add_parser("export", help="take data out as a file"))
+    importing.add_arguments(commands.add_parser("import", help="take a file's data in"))
     user = commands.add_parser("user", help="accounts").add_subparsers(
         dest="user_command", required=True
     )

@@ -70,6 +70,7 @@ def mariadb_url(_migrated_mariadb: str) -> str:
     """A migrated MariaDB database without a row."""
     engine = create_engine(_migrated_mariadb)
     with engine.begin() as connection:
+        connection.exec_driver_sql("SET foreign_key_checks = 0")  # a row may refer to its table's
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
     engine.dispose()

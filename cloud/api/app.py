@@ -10,6 +10,7 @@ from cloud.api import (
     events,
     export,
     gateways,
+    imports,
     meters,
     operations,
     outputs,
@@ -45,6 +46,7 @@ AGGREGATES = (
     rules,
     quarantine,
     export,
+    imports,
 )
 
 DESCRIPTION = """
@@ -89,6 +91,7 @@ def create_api(
         figures=figures or DatabaseFigures(store, clock).families,
     )
     app.state.export_slots = export.Slots()
+    app.state.import_slots = export.Slots(imports.AT_ONCE, "imports")
     handle_errors(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Traffic)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cloud.api.import_examples import OF_IMPORTS
 from cloud.api.point_examples import OF_POINTS
 
 Example = dict[str, Any]
@@ -295,5 +296,6 @@ OF: dict[str, Example] = {
     "DeviceCompleteness": DEVICE_COMPLETENESS,
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
     **OF_POINTS,
+    **OF_IMPORTS,
 }
 """By the model's name."""

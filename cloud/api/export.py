@@ -33,16 +33,17 @@ PATIENCE_S = 60.0
 
 
 class Slots:
-    """So many exports run at a time, in all threads."""
+    """So many ``what`` run at a time, in all threads."""
 
-    def __init__(self, most: int = AT_ONCE) -> None:
+    def __init__(self, most: int = AT_ONCE, what: str = "exports") -> None:
         self._free = Semaphore(most)
+        self._what = what
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """A place among them; where there is none, the answer is 503."""
         if not self._free.acquire(blocking=False):
-            detail = "as many exports run as may at a time; try again"
+            detail = f"as many {self._what} run as may at a time; try again"
             raise HTTPException(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
         try:
             yield

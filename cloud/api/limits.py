@@ -9,11 +9,15 @@ MAX_BODY_BYTES = 65_536
 MAX_CONFIGURATION_BYTES = 1_100_000
 """A gateway's configuration, as JSON."""
 
+MAX_IMPORT_BYTES = 33_554_432
+"""A file with readings or metering points."""
+
 
 class BodyLimit:
     """ASGI middleware: a body under ``/api/`` of more than MAX_BODY_BYTES is answered with 413.
 
-    That of a ``…/configuration`` may have MAX_CONFIGURATION_BYTES.
+    That of a ``…/configuration`` may have MAX_CONFIGURATION_BYTES, of an ``…/import/…``
+    MAX_IMPORT_BYTES.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,8 +27,7 @@ class BodyLimit:
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        configures = scope["path"].endswith("/configuration")
-        most = MAX_CONFIGURATION_BYTES if configures else MAX_BODY_BYTES
+        most = _most(scope["path"])
         too_large = f"a request's body has at most {most} bytes"
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > most:
@@ -41,3 +44,9 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_counted, send)
+
+
+def _most(path: str) -> int:
+    if path.startswith("/api/v1/import/"):
+        return MAX_IMPORT_BYTES
+    return MAX_CONFIGURATION_BYTES if path.endswith("/configuration") else MAX_BODY_BYTES

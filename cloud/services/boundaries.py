@@ -145,8 +145,8 @@ def _percent_left(whole: int, without: int) -> Decimal:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of a site; raises Permanent when it is not known here."""
+    """The time zone of that name; raises Permanent when it is not known here."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise Permanent(f"the site's time zone {name!r} is not known here") from error
+        raise Permanent(f"the time zone {name!r} is not known here") from error

@@ -40,14 +40,19 @@ def install(store: Store, point_id: int, meter: NewMeter, at: int, change: Chang
     """
 
     def work(uow: UnitOfWork) -> PointView:
-        before = _locked(uow, point_id, [meter.register_id], at, change)
-        if before and before[-1].installation.end_at is None:
-            raise Permanent(f"{_of(before[-1])} is installed already; exchange it")
-        _put_in(uow, point_id, before, meter, at)
-        note(uow, point_id, "installed", change, at=_time(at), **_words(meter))
+        put_in(uow, point_id, meter, at, change)
         return view_of(uow, point_id)
 
     return store.run(work)
+
+
+def put_in(uow: UnitOfWork, point_id: int, meter: NewMeter, at: int, change: Change) -> None:
+    """``install`` as a part of something."""
+    before = _locked(uow, point_id, [meter.register_id], at, change)
+    if before and before[-1].installation.end_at is None:
+        raise Permanent(f"{_of(before[-1])} is installed already; exchange it")
+    _put_in(uow, point_id, before, meter, at)
+    note(uow, point_id, "installed", change, at=_time(at), **_words(meter))
 
 
 def remove(

@@ -50,30 +50,31 @@ class Change:
 
 def create(store: Store, wanted: NewPoint, change: Change) -> PointView:
     """A new metering point, without a meter. Raises Permanent, with what is wrong."""
+    return store.run(lambda uow: view_of(uow, add(uow, wanted, change)))
+
+
+def add(uow: UnitOfWork, wanted: NewPoint, change: Change) -> int:
+    """``create`` as a part of something; the point's id."""
     check_key(wanted.key, "key")
     if not KINDS[wanted.kind].counting:
         raise Permanent(f"kind: {wanted.kind.value} is no index, and nothing to be billed")
-
-    def work(uow: UnitOfWork) -> PointView:
-        site_id = uow.points.site_id(wanted.site)
-        if site_id is None:
-            raise Permanent(f"site: there is no site {wanted.site!r}")
-        if uow.points.by_key(wanted.key):
-            raise Permanent(f"key: there is a metering point {wanted.key!r} already")
-        parent = _parent(uow, wanted) if wanted.parent else None
-        id_ = uow.points.add(
-            key=wanted.key,
-            name=wanted.name,
-            site_id=site_id,
-            medium=wanted.medium,
-            kind=wanted.kind,
-            parent_id=parent,
-            created_at=change.now_ms,
-        )
-        note(uow, id_, "created", change, key=wanted.key)
-        return _view(_point(uow, id_), [])
-
-    return store.run(work)
+    site_id = uow.points.site_id(wanted.site)
+    if site_id is None:
+        raise Permanent(f"site: there is no site {wanted.site!r}")
+    if uow.points.by_key(wanted.key):
+        raise Permanent(f"key: there is a metering point {wanted.key!r} already")
+    parent = _parent(uow, wanted) if wanted.parent else None
+    id_ = uow.points.add(
+        key=wanted.key,
+        name=wanted.name,
+        site_id=site_id,
+        medium=wanted.medium,
+        kind=wanted.kind,
+        parent_id=parent,
+        created_at=change.now_ms,
+    )
+    note(uow, id_, "created", change, key=wanted.key)
+    return id_
 
 
 def _parent(uow: UnitOfWork, wanted: NewPoint) -> int:

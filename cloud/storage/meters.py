@@ -85,6 +85,7 @@ class PlacedRegister:
     kind: str
     decimals: int
     timezone: str
+    active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class Meters:
                 register.c.kind,
                 register.c.decimals,
                 site.c.timezone,
+                register.c.active,
             )
             .join(device, device.c.id == register.c.device_id)
             .join(gateway, gateway.c.id == device.c.gateway_id)

@@ -58,6 +58,8 @@ ROUTES = {
     "GET /api/v1/rules",
     "GET /api/v1/quarantine",
     "GET /api/v1/export/readings",
+    "POST /api/v1/import/readings",
+    "POST /api/v1/import/metering-points",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",

@@ -117,10 +117,11 @@ def sensible(operation: Operation, known: Known) -> Case[Any]:
     }
     case = operation.Case(path_parameters=wanted["path"], query=wanted["query"])
     body = operation.definition.raw.get("requestBody", {}).get("content", {})
-    for media_type, described in body.items():
-        example = dict(described["example"])
-        for name in example.keys() & known.keys():
-            example[name] = known_as(name, operation, known)
+    for media_type, described in list(body.items())[:1]:
+        example = described["example"]
+        if isinstance(example, dict):
+            its = {name: known_as(name, operation, known) for name in example if name in known}
+            example = example | its
         case.body, case.media_type = example, media_type
     return case
 
