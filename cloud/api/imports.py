@@ -90,11 +90,11 @@ async def _upload(
 
 Upload = Annotated[_Upload, Depends(_upload)]
 
+
 def _body(example: str) -> dict[str, object]:
     """The body of an operation: a file, such as ``example``."""
     file = {"schema": {"type": "string", "format": "binary"}, "example": example}
     return {"requestBody": {"required": True, "content": dict.fromkeys(TYPES, file)}}
-
 
 
 @router.post(
