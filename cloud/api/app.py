@@ -19,6 +19,8 @@ from cloud.api import (
     registers,
     rules,
     sites,
+    statements,
+    tariffs,
 )
 from cloud.api.deps import provide, signed_in
 from cloud.api.errors import Problem, handle_errors, responses
@@ -38,6 +40,8 @@ AGGREGATES = (
     registers,
     outputs,
     points,
+    tariffs,
+    statements,
     commands,
     events,
     rules,
