@@ -44,13 +44,13 @@ class Flat:
     The old meter A1 stands at 500 m³ at the beginning, the new one B2 at 7 m³ when it comes.
     """
 
-    def __init__(self, store: Store, data: MasterData) -> None:
+    def __init__(self, store: Store, data: MasterData, end: int = HOURS + 2) -> None:
         self.store, self.data = store, data
         device = data.add_device(data.add_gateway(data.add_site("mill", "Europe/Bucharest")))
         self.old = data.add_register(device, "old", interval_s=3600)
         self.new = data.add_register(device, "new", interval_s=3600)
         data.add_readings(self.old, [(self.at(n), 500_000 + 12 * n) for n in range(-2, 101)])
-        data.add_readings(self.new, self.readings(HOURS + 2))
+        data.add_readings(self.new, self.readings(end))
         wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
         self.point = points.create(store, wanted, BY).id
         meter = NewMeter(self.old, serial="A1")
@@ -75,13 +75,16 @@ class Flat:
 
 @pytest.fixture
 def flat(store: Store, data: MasterData) -> Flat:
-    return Flat(store, data)
+    found = Flat(store, data)
+    roll_up(store)
+    return found
 
 
 @pytest.mark.parametrize("rolled_up", [False, True])
 def test_a_month_with_an_exchange_and_a_change_of_the_clocks_adds_up(
-    flat: Flat, *, rolled_up: bool
+    store: Store, data: MasterData, *, rolled_up: bool
 ) -> None:
+    flat = Flat(store, data)
     flat.price(tariff_of())
     if rolled_up:
         roll_up(flat.store)
@@ -119,9 +122,12 @@ def test_a_month_with_an_exchange_and_a_change_of_the_clocks_adds_up(
     assert newest.detail["hash"] == view.issued.hash
 
 
-def test_a_late_reading_leaves_the_statement_and_is_told_as_a_difference(flat: Flat) -> None:
+def test_a_late_reading_leaves_the_statement_and_is_told_as_a_difference(
+    store: Store, data: MasterData
+) -> None:
+    flat = Flat(store, data, HOURS - 24)
+    roll_up(store)
     flat.price(tariff_of())
-    flat.data.replace_readings(flat.new, flat.readings(HOURS - 24))
     issued = flat.issue()
     assert issued.content.missing_s == 25 * 3600
     assert issued.content.meters[1].end_estimated

@@ -121,15 +121,6 @@ class MasterData:
             connection.execute(insert(latest).values(**rows[-1], received_at=rows[-1]["at"]))
             Rollups(connection).add_marks({(register_id, at - at % HOUR_MS) for at, _ in found})
 
-    def replace_readings(
-        self, register_id: int, readings: Iterable[tuple[int, int | None]]
-    ) -> None:
-        """As ``add_readings``, in place of all that are there."""
-        with self._engine.begin() as connection:
-            found = tables.reading.c.register_id == register_id
-            connection.execute(tables.reading.delete().where(found))
-        self.add_readings(register_id, readings)
-
     def alter_statement(self, statement_id: int, old: str, new: str) -> None:
         """As somebody may who gets into the database."""
         table = billing_tables.statement
