@@ -180,23 +180,18 @@ def test_a_version_that_begins_later_changes_no_statement(flat: Flat) -> None:
     assert not statements.statement(flat.store, issued.issued.id).since.changed
 
 
-@pytest.mark.parametrize(
-    ("month", "now", "reason"),
-    [
+def test_a_month_that_cannot_be_issued_is_refused(flat: Flat) -> None:
+    flat.price(tariff_of(), date(2026, 10, 1))
+    for month, now, reason in (
         ("2026-10", NOVEMBER - timedelta(seconds=1), "is not over"),
         ("2026-11", NOVEMBER, "is not over"),
         ("2026-09", NOVEMBER, "no tariff"),
         ("2026-13", NOVEMBER, "write it as 2026-06"),
         ("10", NOVEMBER, "write it as 2026-06"),
         ("1066-10", NOVEMBER, "days are possible"),
-    ],
-)
-def test_a_month_that_cannot_be_issued_is_refused(
-    flat: Flat, month: str, now: datetime, reason: str
-) -> None:
-    flat.price(tariff_of(), date(2026, 10, 1))
-    with pytest.raises(Permanent, match=reason):
-        statements.issue(flat.store, flat.point, month, Change("ana", to_ms(now)))
+    ):
+        with pytest.raises(Permanent, match=reason):
+            statements.issue(flat.store, flat.point, month, Change("ana", to_ms(now)))
     assert statements.statements(flat.store, flat.point) == []
 
 
@@ -265,7 +260,7 @@ def test_more_days_than_hours_of_one_question_are_the_same_as_their_parts(flat: 
     ],
 )
 def test_days_that_cannot_be_priced_are_refused(
-    flat: Flat, start: date, end: date, reason: str
+    sqlite_store: Store, start: date, end: date, reason: str
 ) -> None:
     with pytest.raises(Permanent, match=reason):
-        costs.cost(flat.store, flat.point, start, end)
+        costs.cost(sqlite_store, 1, start, end)
