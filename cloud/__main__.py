@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scope",
         action="append",
         default=[],
-        choices=["read", "command", "configure"],
+        choices=["read", "command", "bill", "configure"],
         help="what it is for, and nothing else; give it again for more. All that the account's"
         " role has without",
     )

@@ -19,6 +19,8 @@ from cloud.api import (
     registers,
     rules,
     sites,
+    statements,
+    tariffs,
 )
 from cloud.api.deps import provide
 from cloud.api.document import Api
@@ -41,6 +43,8 @@ AGGREGATES = (
     registers,
     outputs,
     points,
+    tariffs,
+    statements,
     commands,
     events,
     rules,

@@ -114,6 +114,7 @@ async def permitted(
 
 READ = Security(permitted, scopes=[Scope.READ])
 Commander = Annotated[AccountView, Security(permitted, scopes=[Scope.COMMAND])]
+Biller = Annotated[AccountView, Security(permitted, scopes=[Scope.BILL])]
 Configurer = Annotated[AccountView, Security(permitted, scopes=[Scope.CONFIGURE])]
 
 

@@ -21,6 +21,7 @@ EXAMPLES = {
     404: "there is no gateway 9",
     412: "the configuration of gateway hall-1 is another one by now",
     413: "a request's body has at most 65536 bytes",
+    415: "the body is a file, of content type text/csv",
     422: "end must be later than start",
     429: "too many requests: wait 1 s",
     503: AWAY,

@@ -4,6 +4,7 @@ from typing import Any
 
 from cloud.api.import_examples import OF_IMPORTS
 from cloud.api.point_examples import OF_POINTS
+from cloud.api.statement_examples import OF_STATEMENTS
 
 Example = dict[str, Any]
 
@@ -297,5 +298,6 @@ OF: dict[str, Example] = {
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
     **OF_POINTS,
     **OF_IMPORTS,
+    **OF_STATEMENTS,
 }
 """By the model's name."""

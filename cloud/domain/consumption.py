@@ -95,10 +95,10 @@ def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
 def midnights(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
     """As ``boundaries``, for days and longer, however many; raises OverflowError."""
     day = _first_day(step, start.astimezone(zone).date())
-    found = [_midnight(day, zone)]
+    found = [midnight(day, zone)]
     while found[-1] < end:
         day = _first_day(step, day + timedelta(days=_LONGEST[step]))
-        found.append(_midnight(day, zone))
+        found.append(midnight(day, zone))
     return found
 
 
@@ -117,7 +117,8 @@ def _first_day(step: Step, day: date) -> date:
     return day - timedelta(days=day.weekday()) if step is Step.WEEK else day
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """When a local day begins (UTC)."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
@@ -150,6 +151,11 @@ def _amount(start: Boundary, end: Boundary, tolerance: int) -> Amount:
     if last.value < first.value or _went_back(start) or _went_back(end):
         return Amount(start.at, end.at, None, estimated=True)
     return Amount(start.at, end.at, last.value - first.value, not (first.sure and last.sure))
+
+
+def index_at(mark: Boundary, tolerance: int) -> Index | None:
+    """The index at a boundary; where readings are on one side only, the nearest, unsure."""
+    return _index_at(mark, tolerance) or _unsure(mark.before or mark.after)
 
 
 def _index_at(mark: Boundary, tolerance: int) -> Index | None:

@@ -16,7 +16,9 @@ from cloud.domain.usage import CUT, ZERO, Part, Segment, Usage, segments_of
 OTHER_TIMES = "other times"
 """The part of a time of use that is in no band."""
 
-_EXACT = Context(prec=80)
+EXACT = Context(prec=80)
+"""In which nothing that is added up here is ever rounded."""
+
 _SHARE = Decimal("0.0001")
 _DAY = timedelta(days=1)
 
@@ -95,7 +97,7 @@ def cost(tariff: Tariff, usage: Sequence[Usage], zone: ZoneInfo) -> Cost:
 
     Raises Permanent when usage is not consecutive, or negative.
     """
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         segments = segments_of(tariff, usage, zone)
         lines = tuple(_lines(tariff, segments))
         taxes = tuple(_taxes(tariff, lines))

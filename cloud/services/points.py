@@ -106,7 +106,11 @@ def changes(store: Store, point_id: int) -> list[ChangeView]:
     """What was done to a metering point, newest first, MAX_CHANGES at most; raises NotFound."""
     with store.read() as uow:
         _point(uow, point_id)
-        rows = uow.audit.of(_subject(point_id), MAX_CHANGES)
+        return changes_of(uow, _subject(point_id))
+
+
+def changes_of(uow: UnitOfWork, subject: str) -> list[ChangeView]:
+    """What was done to a subject of the audit trail, newest first, MAX_CHANGES at most."""
     return [
         ChangeView(
             to_datetime(row.at),
@@ -115,7 +119,7 @@ def changes(store: Store, point_id: int) -> list[ChangeView]:
             row.reason,
             msgspec.json.decode(row.detail, type=dict[str, str]),
         )
-        for row in rows
+        for row in uow.audit.of(subject, MAX_CHANGES)
     ]
 
 
@@ -127,10 +131,17 @@ def consumption(
     ``start`` and ``end`` are aware. Raises NotFound; Permanent for too many periods at once.
     """
     with store.read() as uow:
-        row = _point(uow, point_id)
-        bounds = list(map(to_ms, boundaries(step, start, end, zone_of(row.timezone))))
-        installed = uow.points.installed([point_id])
-        return _consumption(uow, installed, row.timezone, bounds, step)
+        return consumption_in(uow, point_id, step, start, end)
+
+
+def consumption_in(
+    uow: UnitOfWork, point_id: int, step: Step, start: datetime, end: datetime
+) -> list[ConsumptionView]:
+    """The same, in a transaction that has begun."""
+    row = _point(uow, point_id)
+    bounds = list(map(to_ms, boundaries(step, start, end, zone_of(row.timezone))))
+    installed = uow.points.installed([point_id])
+    return _consumption(uow, installed, row.timezone, bounds, step)
 
 
 def _consumption(
@@ -166,9 +177,13 @@ def view_of(uow: UnitOfWork, point_id: int) -> PointView:
 
 def note(uow: UnitOfWork, point_id: int, action: str, change: Change, **detail: str) -> None:
     """Write down who did what to a metering point."""
+    note_on(uow, _subject(point_id), action, change, **detail)
+
+
+def note_on(uow: UnitOfWork, subject: str, action: str, change: Change, **detail: str) -> None:
+    """Write down who did what to something that is billed, or billed by."""
     text = msgspec.json.encode(detail).decode()
-    row = AuditRow(change.now_ms, change.by, action, _subject(point_id), change.reason, text)
-    uow.audit.note(row)
+    uow.audit.note(AuditRow(change.now_ms, change.by, action, subject, change.reason, text))
 
 
 def _subject(point_id: int) -> str:

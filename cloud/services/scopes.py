@@ -12,13 +12,14 @@ class Scope(StrEnum):
 
     READ = "read"
     COMMAND = "command"
+    BILL = "bill"
     CONFIGURE = "configure"
 
 
 OF_ROLE = {
     Role.VIEWER: frozenset({Scope.READ}),
-    Role.OPERATOR: frozenset({Scope.READ, Scope.COMMAND}),
-    Role.ADMIN: frozenset({Scope.READ, Scope.COMMAND, Scope.CONFIGURE}),
+    Role.OPERATOR: frozenset({Scope.READ, Scope.COMMAND, Scope.BILL}),
+    Role.ADMIN: frozenset(Scope),
 }
 
 

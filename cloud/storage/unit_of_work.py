@@ -1,6 +1,6 @@
 """One transaction, and the repositories that work in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +39,8 @@ from cloud.storage.quarantine import Quarantine
 from cloud.storage.readings import Readings
 from cloud.storage.rollups import Rollups
 from cloud.storage.rules import Rules
+from cloud.storage.statements import Statements
+from cloud.storage.tariffs import Tariffs
 from common.errors import Retryable
 
 Result = TypeVar("Result")
@@ -77,6 +79,8 @@ class UnitOfWork:
         self.readings = Readings(connection)
         self.rollups = Rollups(connection)
         self.rules = Rules(connection)
+        self.statements = Statements(connection)
+        self.tariffs = Tariffs(connection)
 
 
 class Store:
@@ -116,8 +120,22 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
         """A transaction for reading; on SQLite it waits for no writer. Never commits."""
+        with self._reading({READ_ONLY: True}) as uow:
+            yield uow
+
+    @contextmanager
+    def snapshot(self) -> Iterator[UnitOfWork]:
+        """As ``read``, and all that is read is of one moment."""
+        options: dict[str, object] = {READ_ONLY: True}
+        if self._engine.name != "sqlite":  # where it always is
+            options["isolation_level"] = "REPEATABLE READ"
+        with self._reading(options) as uow:
+            yield uow
+
+    @contextmanager
+    def _reading(self, options: Mapping[str, object]) -> Iterator[UnitOfWork]:
         try:
-            with self._engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+            with self._engine.connect().execution_options(**options) as connection:
                 yield UnitOfWork(connection, self._generation)
         except (DBAPIError, PoolTimeout) as error:
             raise translate(error) from error

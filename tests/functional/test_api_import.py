@@ -61,7 +61,7 @@ def client(clients: tuple[TestClient, TestClient]) -> TestClient:
 def stored(client: TestClient, register: int) -> list[str]:
     query = {"start": "2026-01-01T00:00:00Z"}
     answer = client.get(f"/api/v1/registers/{register}/readings", params=query)
-    return [one["value"] for one in answer.json()["readings"]]
+    return [one["value"] for one in answer.json()["items"]]
 
 
 def test_a_file_is_only_looked_at_unless_it_is_told_otherwise(

@@ -1,5 +1,6 @@
 """The whole REST API, asked by schemathesis: no server error, all answers as their schemas say."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -16,7 +17,9 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from cloud.api.app import create_api
 from cloud.api.rate import Rate
-from cloud.services import accounts, commands, inventory, points
+from cloud.api.statement_examples import NEW_TARIFF
+from cloud.domain.tariff_check import open_tariff
+from cloud.services import accounts, commands, inventory, points, statements, tariffs
 from cloud.services.configuration import desire
 from cloud.services.ingest import ingest
 from cloud.services.points import Change, NewPoint
@@ -36,6 +39,8 @@ EXAMPLES = 4
 
 NOT_SAID: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
 """A schema says neither that ``end`` is after ``start`` nor that 1.0 will do for 1."""
+
+DAYS = {"start": "2026-06-01", "end": "2026-07-01"}
 
 Known = dict[str, str | int]
 Operation = APIOperation[Any, Any, Any, Any]
@@ -64,6 +69,11 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     [site] = inventory.sites(sqlite_store, NOW)
     wanted = NewPoint("flat-1", "Flat 1", site.key, Medium.COLD_WATER, Kind.VOLUME)
     point = points.create(sqlite_store, wanted, Change("ana", NOW))
+    wanted_tariff = {name: one for name, one in NEW_TARIFF.items() if name != "reason"}
+    tariff = open_tariff(msgspec.json.encode(wanted_tariff | {"key": "water"}))
+    tariffs.put(sqlite_store, tariff, Change("ana", NOW))
+    tariffs.assign(sqlite_store, point.id, date(2026, 1, 1), "water", Change("ana", NOW))
+    statement = statements.issue(sqlite_store, point.id, "2026-05", Change("ana", NOW))
     command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
     return {
         "site_id": 1,
@@ -77,6 +87,8 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "seq": 1,
         "start": "2026-09-20T00:00:00Z",
         "point_id": point.id,
+        "statement_id": statement.issued.id,
+        "key": "water",
         "site": site.key,
     }
 
@@ -120,7 +132,8 @@ def sensible(operation: Operation, known: Known) -> Case[Any]:
     for media_type, described in list(body.items())[:1]:
         example = described["example"]
         if isinstance(example, dict):
-            its = {name: known_as(name, operation, known) for name in example if name in known}
+            names = (example.keys() & known.keys()) - {"start"}
+            its = {name: known_as(name, operation, known) for name in names}
             example = example | its
         case.body, case.media_type = example, media_type
     return case
@@ -128,6 +141,8 @@ def sensible(operation: Operation, known: Known) -> Case[Any]:
 
 def known_as(name: str, operation: Operation, known: Known) -> str | int:
     """What is known by the name of a parameter; an output where it must be one."""
+    if operation.path.endswith("/cost"):
+        return known.get(name, 1) if name == "point_id" else DAYS[name]
     ordered = "/outputs" in operation.path or "/commands" in operation.path
     return known["output" if name == "register_id" and ordered else name]
 

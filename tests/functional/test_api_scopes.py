@@ -20,6 +20,9 @@ OTHERS = {
     "POST /api/v1/commands": Scope.COMMAND,
     "POST /api/v1/commands/{command_id}/cancel": Scope.COMMAND,
     "PUT /api/v1/gateways/{gateway_id}/configuration": Scope.CONFIGURE,
+    "POST /api/v1/metering-points/{point_id}/statements": Scope.BILL,
+    "PUT /api/v1/metering-points/{point_id}/tariff": Scope.CONFIGURE,
+    "PUT /api/v1/tariffs/{key}": Scope.CONFIGURE,
     "POST /api/v1/import/readings": Scope.CONFIGURE,
     "POST /api/v1/import/metering-points": Scope.CONFIGURE,
     "POST /api/v1/metering-points": Scope.CONFIGURE,
@@ -36,6 +39,7 @@ MISSING = {
     "command_id": "0" * 32,
     "start": "2026-01-01T00:00:00Z",
     "register_id": "1",
+    "key": "water",
 }
 
 Client = Callable[[Role, list[Scope]], TestClient]
@@ -82,7 +86,15 @@ def test_a_token_without_the_scope_is_refused_by_every_route_that_needs_it(
         method, path = name.split()
         for part, value in MISSING.items():
             path = path.replace(f"{{{part}}}", value)
-        for part in ("site_id", "gateway_id", "meter_id", "version", "seq", "point_id"):
+        for part in (
+            "site_id",
+            "gateway_id",
+            "meter_id",
+            "version",
+            "seq",
+            "point_id",
+            "statement_id",
+        ):
             path = path.replace(f"{{{part}}}", "1")
         query = {} if path == "/api/v1/commands" else MISSING
         answer = admin.request(method, path, params=query, json=BODIES.get(path))
@@ -122,5 +134,5 @@ def test_the_command_makes_a_token_of_the_scopes_that_it_is_told(
     for one in Scope:
         assert made(Role.ADMIN, one) == {one}
     assert made(Role.ADMIN, Scope.READ, Scope.COMMAND) == {Scope.READ, Scope.COMMAND}
-    assert made(Role.OPERATOR) == {Scope.READ, Scope.COMMAND}
+    assert made(Role.OPERATOR) == {Scope.READ, Scope.COMMAND, Scope.BILL}
     assert made(Role.VIEWER, Scope.COMMAND) is None

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table, func, insert
 
 from cloud.domain.consumption import HOUR_MS
-from cloud.storage import tables
+from cloud.storage import billing_tables, tables
 from cloud.storage.engine import open_engine
 from cloud.storage.rollups import Rollups
 from common.messages.envelope import encode
@@ -120,6 +120,16 @@ class MasterData:
             connection.execute(latest.delete().where(latest.c.register_id == register_id))
             connection.execute(insert(latest).values(**rows[-1], received_at=rows[-1]["at"]))
             Rollups(connection).add_marks({(register_id, at - at % HOUR_MS) for at, _ in found})
+
+    def alter_statement(self, statement_id: int, old: str, new: str) -> None:
+        """As somebody may who gets into the database."""
+        table = billing_tables.statement
+        with self._engine.begin() as connection:
+            connection.execute(
+                table.update()
+                .where(table.c.id == statement_id)
+                .values(content=func.replace(table.c.content, old, new))
+            )
 
     def add_stream(
         self, gateway_id: int, ranges: Iterable[tuple[int, int]] = (), stream: str = STREAM
