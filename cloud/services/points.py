@@ -71,7 +71,7 @@ def create(store: Store, wanted: NewPoint, change: Change) -> PointView:
             created_at=change.now_ms,
         )
         note(uow, id_, "created", change, key=wanted.key)
-        return _view(_point(uow, id_), [])
+        return _view(row_of(uow, id_), [])
 
     return store.run(work)
 
@@ -104,7 +104,7 @@ def point(store: Store, point_id: int) -> PointView:
 def changes(store: Store, point_id: int) -> list[ChangeView]:
     """What was done to a metering point, newest first, MAX_CHANGES at most; raises NotFound."""
     with store.read() as uow:
-        _point(uow, point_id)
+        row_of(uow, point_id)
         rows = uow.audit.of(_subject(point_id), MAX_CHANGES)
     return [
         ChangeView(
@@ -126,7 +126,7 @@ def consumption(
     ``start`` and ``end`` are aware. Raises NotFound; Permanent for too many periods at once.
     """
     with store.read() as uow:
-        row = _point(uow, point_id)
+        row = row_of(uow, point_id)
         bounds = list(map(to_ms, boundaries(step, start, end, zone_of(row.timezone))))
         installed = uow.points.installed([point_id])
         return _consumption(uow, installed, row.timezone, bounds, step)
@@ -160,7 +160,7 @@ def _consumption(
 
 def view_of(uow: UnitOfWork, point_id: int) -> PointView:
     """One metering point; raises NotFound."""
-    return _view(_point(uow, point_id), uow.points.installed([point_id]))
+    return _view(row_of(uow, point_id), uow.points.installed([point_id]))
 
 
 def note(uow: UnitOfWork, point_id: int, action: str, change: Change, **detail: str) -> None:
@@ -174,7 +174,8 @@ def _subject(point_id: int) -> str:
     return f"point:{point_id}"
 
 
-def _point(uow: UnitOfWork, point_id: int) -> PointRow:
+def row_of(uow: UnitOfWork, point_id: int) -> PointRow:
+    """One metering point as it stands in the database; raises NotFound."""
     found = uow.points.one(point_id)
     if found is None:
         raise NotFound(f"there is no metering point {point_id}")

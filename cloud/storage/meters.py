@@ -226,6 +226,18 @@ class Meters:
         )
         return [(at, value) for at, value in self._connection.execute(query)]
 
+    def newest_indices(self, register_id: int, start: int, limit: int) -> list[Index]:
+        """The last ``limit`` readings with a value since ``start``, in order of time."""
+        query = (
+            select(reading.c.at, reading.c.value, reading.c.quality)
+            .where(reading.c.register_id == register_id, reading.c.value.is_not(None))
+            .where(reading.c.at >= start)
+            .order_by(reading.c.at.desc())
+            .limit(limit)
+        )
+        rows = self._connection.execute(query).all()
+        return [Index(at, value, quality == Quality.GOOD) for at, value, quality in reversed(rows)]
+
     def buckets(self, register_id: int, start: int, end: int, width: int) -> list[Bucket]:
         """The readings with a value from ``start`` to ``end``, gathered into slices of ``width``
         ms, in order; slices without a reading are left out."""
