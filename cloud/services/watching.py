@@ -22,7 +22,7 @@ from cloud.domain.analyses import (
     configure,
     follow,
 )
-from cloud.domain.consumption import Index, Step
+from cloud.domain.consumption import Step
 from cloud.domain.installations import Chain, Installation
 from cloud.services.boundaries import zone_of
 from cloud.services.own_events import tell
@@ -40,7 +40,7 @@ EVERY_MS = 3_600_000
 """A point is looked at so often at most: what is analysed are hours."""
 
 POINTS = 2
-"""Looked at in one round; a look takes some tens of milliseconds."""
+"""Looked at in one round: a look takes a tenth of a second or two."""
 
 READINGS = 10_000
 """Of the newest ones so many are looked at for reverse flow: one a minute for ``RECENT``."""
@@ -119,16 +119,14 @@ def _hours(store: Store, watched: _Watched) -> list[Hour]:
 
 
 def _readings(uow: UnitOfWork, watched: _Watched) -> Readings:
-    """Of the present meter, as it counts for the point."""
+    """Of the present meter, as it counts for the point; none when none is below another."""
     one = watched.meter
     since = max(one.start_at, to_ms(watched.now - RECENT))
-    indices = uow.meters.newest_indices(one.register_id, since, READINGS)
-    return _consumed(one, indices)
-
-
-def _consumed(one: Installation, indices: list[Index]) -> Readings:
     decimals = Chain([one]).decimals
+    if not uow.meters.fell(one.register_id, since, READINGS):
+        return Readings([], decimals)
     factor = int(one.multiplier.scaleb(decimals - one.decimals))
+    indices = uow.meters.newest_indices(one.register_id, since, READINGS)
     return Readings([replace(index, value=index.value * factor) for index in indices], decimals)
 
 
