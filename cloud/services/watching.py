@@ -97,11 +97,9 @@ def _look(store: Store, point_id: int, now_ms: int) -> None:
         watched = _Watched(point, first_at, installed[-1].installation, device, now_ms)
         unit = KINDS[point.kind].unit
         settings = configure(point.medium, unit, uow.findings.settings(point_id))
-        wanted = settings.reverse_flow is not None
-        readings = _readings(uow, watched) if wanted else None
-    history = History(
-        _hours(store, watched), zone_of(point.timezone), point.medium, unit, watched.now
-    )
+        readings = _readings(uow, watched) if settings.reverse_flow else None
+    zone, hours = zone_of(point.timezone), _hours(store, watched)
+    history = History(hours, zone, point.medium, unit, watched.now)
     has_meter = watched.meter.end_at is None
     found = analyse(history, settings, readings) if has_meter else []
     changes = follow(known, found, watched.now)

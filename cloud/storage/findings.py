@@ -135,8 +135,8 @@ class Findings:
 
 
 def _waits(now: int, every: int, looked_at: ColumnElement[int]) -> ColumnElement[bool]:
-    """Also when it was looked at in the future: the clock was wrong then."""
-    return or_(looked_at <= now - every, looked_at > now)
+    """Also when it was looked at far in the future: the clock was wrong then."""
+    return or_(looked_at <= now - every, looked_at > now + every)
 
 
 def _of(point_id: int) -> Select[*tuple[Any, ...]]:
