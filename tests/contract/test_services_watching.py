@@ -18,6 +18,7 @@ from cloud.services.watching import POINTS, watch
 from common.clock import to_ms
 from common.errors import ConfigError, NotFound
 from common.registers import Kind, Medium
+from tests.harness.eventually import eventually
 from tests.harness.masterdata import MasterData
 from tests.harness.tables import rows_of
 
@@ -179,15 +180,23 @@ def test_points_are_looked_at_in_turn_and_each_once_an_hour(store: Store, data: 
     assert watch(store, at(0)) == POINTS, "the clock was wrong"
 
 
-def test_two_processes_at_once_tell_once(house: House, url: str) -> None:
+def test_processes_that_are_at_the_same_point_tell_once(mariadb_url: str) -> None:
+    store, data = Store(mariadb_url), MasterData(mariadb_url)
+    house = House(store, data).installed()
     house.reads(0, 250)
-    stores = [Store(url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        looked = list(pool.map(lambda one: watch(one, at(250)), stores))
-    assert sorted(looked) == [0, 0, 0, 1]
-    assert told(house.store) == [("continuous_flow", "alarm")]
-    for one in stores:
-        one.close()
+    findings.set_analyses(store, house.point, {}, BY)
+    processes = "SELECT count(*) FROM information_schema.processlist"
+    waiting = f"{processes} WHERE info LIKE 'INSERT INTO watch%'"
+    with ThreadPoolExecutor(3) as pool:
+        with store.begin() as uow:
+            assert uow.findings.claimed(house.point, 0)
+            others = [pool.submit(watch, store, at(250)) for _ in range(3)]
+            eventually(lambda: rows_of(store, waiting) == [(3,)], 20, "all want the point")
+        looked = sorted(other.result(30) for other in others)
+    assert looked == [0, 0, 1]
+    assert told(store) == [("continuous_flow", "alarm")]
+    data.close()
+    store.close()
 
 
 def test_who_was_overtaken_tells_nothing(house: House) -> None:
