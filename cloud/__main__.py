@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         ("web", "the REST API and the dashboard"),
         ("ingest", "takes in what gateways say"),
         ("dispatch", "sends commands"),
-        ("upkeep", "sums up readings by hour and day"),
+        ("upkeep", "sums up readings by hour and day, analyses consumption"),
     ):
         commands.add_parser(role, help=text).add_argument(
             "--metrics-port",

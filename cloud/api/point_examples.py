@@ -63,6 +63,25 @@ CHANGE: Example = {
     "detail": {"at": "2026-06-01T06:30:00+00:00", "register_id": "12", "final_index": "1234.567"},
 }
 
+FINDING: Example = {
+    "code": "continuous_flow",
+    "severity": "alarm",
+    "since": "2026-06-10T06:00:00Z",
+    "until": None,
+    "text": "Cold water has flowed for 28 measured hours without a pause: look for a leak",
+    "evidence": {"measured_hours": 28, "least_hour": "0.012", "unit": "m³"},
+    "told_at": "2026-06-11T10:00:00Z",
+    "closed_at": None,
+}
+NEW_ANALYSES: Example = {
+    "analyses": {"continuous_flow": {"hours": 48}, "night_flow": None},
+    "reason": "a fountain",
+}
+ANALYSES: Example = {
+    "own": {"continuous_flow": {"hours": 48}, "night_flow": None},
+    "effective": {"continuous_flow": {"hours": 48}, "night_flow": None},
+}
+
 OF_POINTS: dict[str, Example] = {
     "Installation": INSTALLATION,
     "MeteringPoint": METERING_POINT,
@@ -71,5 +90,8 @@ OF_POINTS: dict[str, Example] = {
     "Removing": REMOVING,
     "Exchange": EXCHANGE,
     "Change": CHANGE,
+    "Finding": FINDING,
+    "NewAnalyses": NEW_ANALYSES,
+    "Analyses": ANALYSES,
 }
 """By the model's name."""

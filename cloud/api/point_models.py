@@ -21,6 +21,11 @@ MediumWanted = Annotated[
     BeforeValidator(_to_medium),
     JsonSchema({"type": "string", "enum": list(_MEDIA)}),
 ]
+Setting = (
+    Annotated[int, Field(strict=True, ge=0, le=10**15)]
+    | Annotated[str, Field(pattern=r"^\d{1,15}(\.\d{1,9})?$")]
+)
+Settings = dict[str, dict[str, Setting] | None]
 IndexWanted = Annotated[
     Decimal,
     Field(max_digits=18, ge=0),
@@ -118,3 +123,36 @@ class Change(Model):
     action: str
     reason: str
     detail: dict[str, str]
+
+
+class Finding(Model):
+    """Something that a person should know of a metering point's consumption."""
+
+    code: str
+    severity: str = Field(description="info, warning or alarm")
+    since: Time
+    until: Time | None = Field(description="null: it lasts")
+    text: str
+    evidence: dict[str, str | int] = Field(
+        description="What was seen, what was expected, and from how much history"
+    )
+    told_at: Time = Field(description="When it was told as an event")
+    closed_at: Time | None = Field(description="When it was found to be over")
+
+
+class Analyses(Model):
+    """How a metering point is analysed, by analysis; null is off."""
+
+    own: Settings = Field(description="What was set, where it is not the default")
+    effective: Settings = Field(description="What is done")
+
+
+class NewAnalyses(Model):
+    """How a metering point is to be analysed, in the place of what was set before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    analyses: Settings = Field(
+        description="Settings by analysis, where they are not the default; null: off"
+    )
+    reason: str = Field(default="", max_length=2000)

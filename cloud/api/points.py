@@ -1,4 +1,4 @@
-"""Routes: metering points, their meters, their consumption."""
+"""Routes: metering points, their meters, their consumption and what is found in it."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,7 +10,8 @@ from cloud.api.deps import READ, Configurer, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
 from cloud.domain.consumption import Step
-from cloud.services import installing, points
+from cloud.services import findings, installing, points
+from cloud.services.findings import AnalysesView, FindingView
 from cloud.services.installing import NewMeter
 from cloud.services.point_views import ChangeView, PointView
 from cloud.services.points import Change, NewPoint
@@ -152,6 +153,46 @@ def list_consumption(
     until = end or to_datetime(now_ms)
     span_ms(start, until)
     return points.consumption(store, point_id, step, start, until)
+
+
+@router.get(
+    "/{point_id}/findings",
+    response_model=list[point_models.Finding],
+    responses=responses(404),
+    dependencies=[READ],
+)
+def list_findings(store: TheStore, point_id: RowId) -> Sequence[FindingView]:
+    """What was found in its consumption: what lasts first, then the newest, at most 500."""
+    return findings.findings(store, point_id)
+
+
+@router.get(
+    "/{point_id}/analyses",
+    response_model=point_models.Analyses,
+    responses=responses(404),
+    dependencies=[READ],
+)
+def get_analyses(store: TheStore, point_id: RowId) -> AnalysesView:
+    """How its consumption is analysed."""
+    return findings.analyses(store, point_id)
+
+
+@router.put(
+    "/{point_id}/analyses",
+    response_model=point_models.Analyses,
+    responses=responses(404, 413),
+)
+def set_analyses(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Configurer,
+    point_id: RowId,
+    wanted: point_models.NewAnalyses,
+) -> AnalysesView:
+    """How its consumption is to be analysed from now on. Needs the scope configure."""
+    change = Change(account.name, now_ms, wanted.reason)
+    return findings.set_analyses(store, point_id, wanted.analyses, change)
 
 
 def _meter(wanted: point_models.Installing) -> NewMeter:

@@ -105,7 +105,7 @@ def point(store: Store, point_id: int) -> PointView:
 def changes(store: Store, point_id: int) -> list[ChangeView]:
     """What was done to a metering point, newest first, MAX_CHANGES at most; raises NotFound."""
     with store.read() as uow:
-        _point(uow, point_id)
+        row_of(uow, point_id)
         return changes_of(uow, _subject(point_id))
 
 
@@ -138,7 +138,7 @@ def consumption_in(
     uow: UnitOfWork, point_id: int, step: Step, start: datetime, end: datetime
 ) -> list[ConsumptionView]:
     """The same, in a transaction that has begun."""
-    row = _point(uow, point_id)
+    row = row_of(uow, point_id)
     bounds = list(map(to_ms, boundaries(step, start, end, zone_of(row.timezone))))
     installed = uow.points.installed([point_id])
     return _consumption(uow, installed, row.timezone, bounds, step)
@@ -172,7 +172,7 @@ def _consumption(
 
 def view_of(uow: UnitOfWork, point_id: int) -> PointView:
     """One metering point; raises NotFound."""
-    return _view(_point(uow, point_id), uow.points.installed([point_id]))
+    return _view(row_of(uow, point_id), uow.points.installed([point_id]))
 
 
 def note(uow: UnitOfWork, point_id: int, action: str, change: Change, **detail: str) -> None:
@@ -190,7 +190,8 @@ def _subject(point_id: int) -> str:
     return f"point:{point_id}"
 
 
-def _point(uow: UnitOfWork, point_id: int) -> PointRow:
+def row_of(uow: UnitOfWork, point_id: int) -> PointRow:
+    """One metering point as it stands in the database; raises NotFound."""
     found = uow.points.one(point_id)
     if found is None:
         raise NotFound(f"there is no metering point {point_id}")

@@ -228,6 +228,19 @@ class Meters:
         )
         return [(at, value) for at, value in self._connection.execute(query)]
 
+    def newest_indices(self, register_id: int, start: int, limit: int) -> list[Index]:
+        """The last ``limit`` readings with a value since ``start``, in order of time."""
+        rows = self._connection.execute(_newest(register_id, start, limit)).all()
+        return [Index(at, value, quality == Quality.GOOD) for at, value, quality in reversed(rows)]
+
+    def fell(self, register_id: int, start: int, limit: int) -> bool:
+        """Whether one of those is below the one before it: asked without fetching them."""
+        newest = _newest(register_id, start, limit).subquery()
+        before = func.lag(newest.c.value).over(order_by=newest.c.at).label("before")
+        pairs = select(newest.c.value, before).subquery()
+        query = select(pairs.c.value).where(pairs.c.value < pairs.c.before).limit(1)
+        return self._connection.execute(query).first() is not None
+
     def buckets(self, register_id: int, start: int, end: int, width: int) -> list[Bucket]:
         """The readings with a value from ``start`` to ``end``, gathered into slices of ``width``
         ms, in order; slices without a reading are left out."""
@@ -290,6 +303,16 @@ def _register_row(row: Row[*tuple[Any, ...]]) -> RegisterRow:
     )
     newest = None if row.at is None else ReadingRow(row.at, row.value, row.quality, row.raw)
     return RegisterRow(row.id, row.device_id, definition, row.active, newest)
+
+
+def _newest(register_id: int, start: int, limit: int) -> Select[int, int, int]:
+    return (
+        select(reading.c.at, reading.c.value, reading.c.quality)
+        .where(reading.c.register_id == register_id, reading.c.value.is_not(None))
+        .where(reading.c.at >= start)
+        .order_by(reading.c.at.desc())
+        .limit(limit)
+    )
 
 
 def _neighbour(register_id: int, instant: int, side: int) -> Select[int, int, int, int, int]:

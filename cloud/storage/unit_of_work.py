@@ -26,6 +26,7 @@ from cloud.storage.coverage import Coverage
 from cloud.storage.engine import READ_ONLY, StorageAway, Trouble, open_engine, translate
 from cloud.storage.events import Events
 from cloud.storage.figures import Figures
+from cloud.storage.findings import Findings
 from cloud.storage.gaps import Gaps
 from cloud.storage.gateways import Gateways
 from cloud.storage.inventory import Inventory
@@ -66,6 +67,7 @@ class UnitOfWork:
         self.coverage = Coverage(connection)
         self.events = Events(connection)
         self.figures = Figures(connection)
+        self.findings = Findings(connection)
         self.gaps = Gaps(connection)
         self.gateways = Gateways(connection)
         self.inventory = Inventory(connection)

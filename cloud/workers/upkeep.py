@@ -1,4 +1,4 @@
-"""Keeps roll-ups up to date and makes room for what comes. Any number may run."""
+"""Keeps roll-ups up to date, makes room for what comes, watches. Any number may run."""
 
 import asyncio
 import random
@@ -8,6 +8,7 @@ from cloud.services.metrics import worker_faults
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from cloud.services.upkeep import make_room
+from cloud.services.watching import watch
 from common.clock import Clock
 from common.errors import Retryable
 from common.logs import events
@@ -23,7 +24,7 @@ ROOM_EVERY_S = 3600.0
 
 
 class Upkeep:
-    """Rolls up readings a little after they came, however late they are."""
+    """Rolls up readings a little after they came, however late, and analyses what was consumed."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -39,6 +40,7 @@ class Upkeep:
                 await self._try(lambda: make_room(self._store, self._clock.now_ms()))
                 self._room_at = began_s
             await self._try(lambda: roll_up(self._store))
+            await self._try(lambda: watch(self._store, self._clock.now_ms()))
             took_s = self._clock.monotonic() - began_s
             rest_s = min(SHARE * took_s, LONGEST_REST_S)
             await self._clock.sleep(PAUSE_S * random.uniform(1, 1.5) + rest_s)

@@ -10,6 +10,7 @@ from cloud.api.app import create_api
 from cloud.services import accounts
 from cloud.services.store import Store
 from cloud.services.views import Role
+from cloud.services.watching import watch
 from common.clock import ManualClock, to_ms
 from tests.harness.masterdata import MasterData
 
@@ -29,7 +30,9 @@ POINT = {
 def registers(sqlite_url: str) -> list[int]:
     """The old meter's and the new one's."""
     data = MasterData(sqlite_url)
-    device = data.add_device(data.add_gateway(data.add_site(timezone="UTC")))
+    gateway = data.add_gateway(data.add_site(timezone="UTC"))
+    data.add_stream(gateway)
+    device = data.add_device(gateway)
     found = [data.add_register(device, key, interval_s=3600) for key in ("old", "new")]
     data.add_readings(found[0], [(START + n * HOUR, 1000 + n * 10) for n in range(25)])
     data.add_readings(found[1], [(START + n * HOUR, n * 10) for n in range(24, 49)])
@@ -140,7 +143,78 @@ def test_a_metering_point_that_is_not_there_is_not_found(
     clients: tuple[TestClient, TestClient],
 ) -> None:
     client, _ = clients
-    for path in ("", "/changes", "/consumption?start=2026-06-01T00:00:00Z"):
+    paths = ("", "/changes", "/findings", "/analyses", "/consumption?start=2026-06-01T00:00:00Z")
+    for path in paths:
         assert client.get(f"/api/v1/metering-points/77{path}").status_code == 404
     order = {"at": "2026-06-01T00:00:00Z", "register_id": 1}
     assert client.post("/api/v1/metering-points/77/install", json=order).status_code == 404
+    wanted: dict[str, object] = {"analyses": {}}
+    assert client.put("/api/v1/metering-points/77/analyses", json=wanted).status_code == 404
+
+
+def test_what_is_found_and_how_is_asked_and_set(
+    clients: tuple[TestClient, TestClient], registers: list[int], sqlite_store: Store
+) -> None:
+    admin, operator = clients
+    point = admin.post("/api/v1/metering-points", json=POINT).json()
+    url = f"/api/v1/metering-points/{point['id']}"
+    assert operator.get(f"{url}/findings").json() == []
+    order = {"at": "2026-06-01T00:00:00Z", "register_id": registers[0]}
+    assert admin.post(f"{url}/install", json=order).status_code == 200
+    assert watch(sqlite_store, START + 25 * HOUR) == 1
+    [leak] = operator.get(f"{url}/findings").json()
+    assert (leak["code"], leak["severity"], leak["since"], leak["until"]) == (
+        "continuous_flow",
+        "alarm",
+        "2026-06-01T00:00:00Z",
+        None,
+    )
+    assert leak["evidence"]["loss_a_day"] == "0.24"
+    assert (leak["told_at"], leak["closed_at"]) == ("2026-06-02T01:00:00Z", None)
+    [alarm] = operator.get("/api/v1/events", params={"open_alarms": True}).json()
+    assert alarm["code"] == "continuous_flow"
+
+    own = {"continuous_flow": {"threshold": "0.02"}, "night_flow": None}
+    wanted = {"analyses": own, "reason": "a fountain"}
+    assert operator.put(f"{url}/analyses", json=wanted).status_code == 403
+    put = admin.put(f"{url}/analyses", json=wanted)
+    assert put.json()["own"] == own
+    assert put.json()["effective"]["continuous_flow"]["threshold"] == "0.02"
+    assert put.json()["effective"]["night_flow"] is None
+    assert operator.get(f"{url}/analyses").json() == put.json()
+    newest = operator.get(f"{url}/changes").json()[0]
+    assert (newest["action"], newest["by"], newest["reason"]) == (
+        "analyses_set",
+        "ana",
+        "a fountain",
+    )
+    assert watch(sqlite_store, START + 25 * HOUR + 1) == 1
+    [over] = operator.get(f"{url}/findings").json()
+    assert over["until"] == over["closed_at"] == "2026-06-02T01:00:00.001000Z"
+
+
+@pytest.mark.parametrize(
+    ("analyses", "said"),
+    [
+        ({"leaks": None}, "leaks"),
+        ({"standstill": {"hours": 1}}, "standstill.hours"),
+        ({"standstill": {"hours": 99.5}}, "standstill.hours"),
+        ({"night_flow": {"least": "1e99999"}}, "night_flow.least"),
+        ({"night_flow": {"least": True}}, "night_flow.least"),
+        ({"night_flow": False}, "night_flow"),
+    ],
+)
+def test_wrong_analyses_are_refused_by_name(
+    clients: tuple[TestClient, TestClient],
+    registers: list[int],
+    analyses: dict[str, object],
+    said: str,
+) -> None:
+    client, _ = clients
+    assert registers
+    point = client.post("/api/v1/metering-points", json=POINT).json()
+    url = f"/api/v1/metering-points/{point['id']}/analyses"
+    answer = client.put(url, json={"analyses": analyses})
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert client.get(url).json()["own"] == {}

@@ -22,6 +22,7 @@ OTHERS = {
     "PUT /api/v1/gateways/{gateway_id}/configuration": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/statements": Scope.BILL,
     "PUT /api/v1/metering-points/{point_id}/tariff": Scope.CONFIGURE,
+    "PUT /api/v1/metering-points/{point_id}/analyses": Scope.CONFIGURE,
     "PUT /api/v1/tariffs/{key}": Scope.CONFIGURE,
     "POST /api/v1/import/readings": Scope.CONFIGURE,
     "POST /api/v1/import/metering-points": Scope.CONFIGURE,

@@ -5,9 +5,14 @@ import logging
 
 import pytest
 
+from cloud.domain.consumption import HOUR_MS
+from cloud.services import installing, points
+from cloud.services.installing import NewMeter
+from cloud.services.points import Change, NewPoint
 from cloud.services.store import Store
 from cloud.workers.upkeep import Upkeep
 from common.clock import SystemClock
+from common.registers import Kind, Medium
 from tests.harness.eventually import eventually
 from tests.harness.gateway import running
 from tests.harness.masterdata import MasterData
@@ -26,6 +31,27 @@ async def test_what_comes_is_summed_up_without_being_asked(store: Store, data: M
         await asyncio.to_thread(data.add_readings, register, [(3000, 7)])
         await asyncio.to_thread(eventually, lambda: says([(7, 3)]), 20, "summed up again")
     assert rows_of(store, "SELECT readings FROM daily") == [(3,)]
+
+
+async def test_what_is_found_in_consumption_is_told_without_being_asked(
+    store: Store, data: MasterData
+) -> None:
+    gateway = data.add_gateway(data.add_site("mill", "UTC"))
+    data.add_stream(gateway)
+    register = data.add_register(data.add_device(gateway), interval_s=3600)
+    hour = SystemClock().now_ms() // HOUR_MS
+    readings = [(n * HOUR_MS, (n - hour + 30) * 12) for n in range(hour - 30, hour + 1)]
+    data.add_readings(register, readings)
+    change = Change("ana", readings[-1][0])
+    wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
+    point = points.create(store, wanted, change)
+    installing.install(store, point.id, NewMeter(register), readings[0][0], change)
+
+    def told() -> bool:
+        return rows_of(store, "SELECT code FROM event") == [("continuous_flow",)]
+
+    async with running(Upkeep(store, SystemClock()).run()):
+        await asyncio.to_thread(eventually, told, 20, "told")
 
 
 async def test_a_database_that_is_away_is_waited_for_and_told_of_once(

@@ -1,0 +1,29 @@
+"""The tables of what is watched of metering points, beside those of ``tables``."""
+
+from sqlalchemy import Column, ForeignKey, Table
+
+from cloud.storage.tables import OPTIONS, Key, LongText, Millis, metadata
+
+watch = Table(
+    "watch",  # metering points that were looked at, or whose analyses somebody has set
+    metadata,
+    Column("point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("analyses", LongText, nullable=False),  # JSON object: settings by analysis
+    Column("looked_at", Millis, nullable=False),  # 0: not yet, with these settings
+    **OPTIONS,
+)
+
+finding = Table(
+    "finding",  # what was found and told of a metering point, lasting or over
+    metadata,
+    Column("point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("code", Key(), primary_key=True),
+    Column("since", Millis, primary_key=True, autoincrement=False),
+    Column("until", Millis),  # null: it lasts
+    Column("severity", Key(16), nullable=False),
+    Column("text", LongText, nullable=False),
+    Column("evidence", LongText, nullable=False),  # JSON object
+    Column("told_at", Millis, nullable=False),
+    Column("closed_at", Millis),  # when it was found to be over
+    **OPTIONS,
+)
