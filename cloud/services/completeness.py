@@ -138,7 +138,8 @@ class _Question:
         over = over_by(self._now_ms, interval_s)
         if not row.active:
             over = min(over, newest_at + 1 if newest_at is not None else 0)
-        start = max(self._days[0], self._uow.coverage.added_at([row.id])[row.id])
+        kept = self._uow.kept.since().readings
+        start = max(self._days[0], self._uow.coverage.added_at([row.id])[row.id], kept)
         slots = slots_of(interval_s, newest_at, start, min(self._days[-1], over))
         told = [(at, bad) for key, at, bad in self._told if key == device]
         causes = merged([*self._causes, *failing_spans(told, self._now_ms)])

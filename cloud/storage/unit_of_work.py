@@ -29,6 +29,7 @@ from cloud.storage.figures import Figures
 from cloud.storage.gaps import Gaps
 from cloud.storage.gateways import Gateways
 from cloud.storage.inventory import Inventory
+from cloud.storage.kept import Kept
 from cloud.storage.ledger import Ledger
 from cloud.storage.losses import Losses
 from cloud.storage.meters import Meters
@@ -67,6 +68,7 @@ class UnitOfWork:
         self.gaps = Gaps(connection)
         self.gateways = Gateways(connection)
         self.inventory = Inventory(connection)
+        self.kept = Kept(connection)
         self.ledger = Ledger(connection)
         self.losses = Losses(connection)
         self.meters = Meters(connection)
