@@ -135,8 +135,8 @@ def _days(
     }
     kept = uow.kept.since()
     for midnight, next_midnight in changed:
-        gone = midnight < kept.readings and is_whole(midnight, next_midnight)
-        if midnight < (kept.hours if gone else kept.readings):
+        gone = kept.readings > 0 and midnight < kept.readings
+        if gone and (midnight < kept.hours or not is_whole(midnight, next_midnight)):
             continue
         look = uow.rollups.hours if gone else uow.rollups.of_readings
         if hours := look([register_id], midnight, next_midnight):

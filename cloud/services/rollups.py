@@ -60,7 +60,8 @@ def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
     for (start, end), ids in _by_stretch(_hours(changed)):
         uow.rollups.save_hours(uow.rollups.of_readings(ids, start, end))
     for (start, end), ids in _by_stretch(_days(known, calendars)):
-        if start >= (kept.hours if is_whole(start, end) else kept.readings):
+        since = kept.hours if is_whole(start, end) else kept.readings
+        if not since or start >= since:
             uow.rollups.save_days(list(_sum_up(uow, ids, start, end, calendars)))
     uow.rollups.remove_marks(marks)
     return marks

@@ -17,6 +17,8 @@ from cloud.services.retention import Keeper
 from cloud.services.rollups import forget_days, roll_up
 from cloud.services.store import Store
 from cloud.services.views import ConsumptionView
+from cloud.storage import partitions
+from cloud.storage.engine import StorageAway
 from cloud.storage.ledger import RejectedRow
 from cloud.storage.migrations import migrate
 from cloud.storage.partitions import PARTITIONED, Partitions
@@ -282,6 +284,29 @@ def test_two_who_let_go_at_once_do_no_harm(store: Store, data: MasterData) -> No
     assert _answer(store, register, Step.DAY, "UTC") == before
     with store.begin() as uow:
         uow.partitions.drop("reading", "m202601")
+
+
+def test_a_drop_does_not_make_others_wait_behind_a_reader(
+    _own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "PATIENCE_S", 1)
+    store = Store(_own)
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE reading REMOVE PARTITIONING")
+        Partitions(connection).begin("reading", to_ms(START), NOW)
+    with store.read() as uow:
+        assert uow.meters.readings(1, 0, NOW, 1) == []
+        with pytest.raises(StorageAway), store.begin() as other:
+            other.partitions.drop("reading", "m202601")
+    assert "m202601" in _parts(store)
+    Keeper(store, POLICY).let_go(NOW)
+    assert "m202601" not in _parts(store)
+    store.close()
+
+
+def _parts(store: Store) -> dict[str, int | None]:
+    with store.read() as uow:
+        return uow.partitions.of("reading")
 
 
 def test_logs_are_made_shorter_and_open_alarms_stay(store: Store, data: MasterData) -> None:
