@@ -96,7 +96,7 @@ class App:
             "web": self._serve_web,
             "ingest": self._ingest.run,
             "dispatch": self._dispatch.run,
-            "upkeep": Upkeep(self.store, self._clock).run,
+            "upkeep": Upkeep(self.store, self._clock, self._config.settings.retention).run,
         }
         tasks = [asyncio.create_task(parts[role](), name=role) for role in self._roles]
         stopped = asyncio.create_task(self._stop.wait())

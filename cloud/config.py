@@ -11,6 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
+from cloud.domain.retention import Retention
 from common.errors import ConfigError, Undecodable
 from common.ids import check_key
 from common.mqtt import MqttSettings
@@ -60,6 +61,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: MqttSettings = MqttSettings()
     ingest: IngestSettings = IngestSettings()
     web: WebSettings = WebSettings()
+    retention: Retention = Retention()
     rule: list[Rule] = []
 
 
@@ -78,6 +80,8 @@ def load(path: Path) -> Config:
     """The configuration in ``path``; raises ConfigError with the file and the key."""
     settings = load_toml(path, Settings)
     _check_rules(path, settings.rule)
+    if not settings.retention.hours_outlast_readings:
+        raise ConfigError(f"{path}: retention.hours_months: less than readings_months")
     if not GROUP.fullmatch(settings.ingest.group):
         raise ConfigError(f"{path}: ingest.group: up to 48 letters, digits, - and _")
     folder = path.parent

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from cloud.storage.migrations import migrate
-from cloud.storage.tables import metadata
+from cloud.storage.schema import metadata
 from cloud.storage.unit_of_work import Store
 from tests.harness.mariadb import MariaDb
 from tests.harness.masterdata import MasterData

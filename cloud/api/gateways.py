@@ -11,14 +11,8 @@ from cloud.api.deps import READ, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import clocks, completeness, gateways, ledger
-from cloud.services.views import (
-    ClockSpanView,
-    GatewayCompletenessView,
-    GatewayView,
-    LossView,
-    RejectionView,
-    StreamView,
-)
+from cloud.services.book_views import GatewayCompletenessView, LossView, RejectionView, StreamView
+from cloud.services.views import ClockSpanView, GatewayView
 from common.clock import to_datetime
 
 router = APIRouter(prefix="/gateways", tags=["gateways"])

@@ -8,7 +8,7 @@ from cloud.api import book_models
 from cloud.api.deps import READ, TheStore
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import ledger
-from cloud.services.views import QuarantineView
+from cloud.services.book_views import QuarantineView
 
 router = APIRouter(prefix="/quarantine", tags=["quarantine"])
 

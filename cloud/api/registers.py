@@ -12,7 +12,8 @@ from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.domain.consumption import Step
 from cloud.services import completeness, metering
-from cloud.services.views import ConsumptionView, ReadingView, RegisterCompletenessView
+from cloud.services.book_views import RegisterCompletenessView
+from cloud.services.views import ConsumptionView, ReadingView
 from common.clock import to_datetime, to_ms
 
 router = APIRouter(prefix="/registers", tags=["registers"])

@@ -65,6 +65,53 @@ def merged(at: int, spans: Sequence[Span], tolerance: int) -> Span:
     )
 
 
+def alone(register_id: int, index: Index) -> Span:
+    """The span of one reading."""
+    at, value = index.at, index.value
+    quality = int(Quality.GOOD if index.sure else Quality.ESTIMATED)
+    return Span(register_id, at, at, value, quality, at, value, quality, 1, value, value)
+
+
+def cut(spans: Iterable[Span], instants: Sequence[int], until: int | None = None) -> Iterator[Span]:
+    """The spans (in order), so that none begins before an instant and ends after it; without what
+    comes at ``until`` or later.
+
+    One that does becomes its first and its last reading, unsure: what was between is not known.
+    """
+    for one in spans:
+        place = bisect_right(instants, one.first_at)
+        whole = place == len(instants) or one.last_at < instants[place]
+        if whole and (until is None or one.last_at < until):
+            yield one._replace(at=one.first_at)
+            continue
+        for index in (one.first, one.last):
+            if until is None or index.at < until:
+                yield alone(one.register_id, _unsure(index))
+
+
+def nearest(mark: Boundary, spans: Iterable[Span]) -> Boundary:
+    """``mark`` with the readings next to it, of its own and of ``spans``."""
+    before = [mark.before] if mark.before else []
+    after = [mark.after] if mark.after else []
+    for one in spans:
+        whole = one.last_at <= mark.at or one.first_at >= mark.at
+        for index in (one.first, one.last):
+            known = index if whole or index.at == mark.at else _unsure(index)
+            if index.at <= mark.at:
+                before.append(known)
+            if index.at >= mark.at:
+                after.append(known)
+    return Boundary(
+        mark.at,
+        max(before, key=lambda index: (index.at, index.sure), default=None),
+        min(after, key=lambda index: (index.at, not index.sure), default=None),
+    )
+
+
+def _unsure(index: Index) -> Index:
+    return Index(index.at, index.value, sure=False)
+
+
 def marks(instants: Iterable[int], spans: Sequence[Span]) -> list[Boundary]:
     """Each instant with the readings next to it.
 

@@ -65,17 +65,19 @@ def check(
     registers: Mapping[Path, Place],
     now_ms: int,
     *,
+    oldest_ms: int = 0,
     zone: ZoneInfo | None = None,
     comma: bool | None = None,
 ) -> Checked:
     """All lines, looked at by themselves and for lines that say the same.
 
-    ``comma``: before decimals; None: found out. Raises Unreadable.
+    What is older than ``oldest_ms`` is not kept any more. ``comma``: before decimals; None: found
+    out. Raises Unreadable.
     """
     columns = places(table, NEEDED, OPTIONAL)
     if comma is None:
         comma = table.may_have_commas and _has_comma(table, columns["value"])
-    reader = _Reader(columns, registers, now_ms, zone, comma)
+    reader = _Reader(columns, registers, now_ms, max(oldest_ms, EARLIEST_MS), zone, comma)
     found: dict[tuple[int, int], NewReading] = {}
     refusals = []
     for line in limited(table, MAX_LINES):
@@ -103,6 +105,7 @@ class _Reader:
     columns: Mapping[str, int]
     registers: Mapping[Path, Place]
     now_ms: int
+    oldest_ms: int
     zone: ZoneInfo | None
     comma: bool
 
@@ -151,6 +154,12 @@ class _Reader:
             raise Wrong("time", f"{quoted(time)} is in the future", "correct the time")
         if at < EARLIEST_MS:
             raise Wrong("time", f"{quoted(time)} is before 1990", "correct the time")
+        if at < self.oldest_ms:
+            raise Wrong(
+                "time",
+                f"{quoted(time)} is older than what is kept",
+                "leave it out, or keep readings for longer ([retention])",
+            )
         return at
 
     def _value(self, line: Line, place: Place) -> tuple[int | None, int]:

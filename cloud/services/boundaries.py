@@ -10,19 +10,27 @@ from zoneinfo import ZoneInfo
 from cloud.domain.consumption import (
     HOUR_MS,
     Boundary,
-    Index,
     Step,
     amounts,
     midnights,
     tolerance_ms,
 )
-from cloud.domain.spans import Span, marks, merged, stretches, unmeasured
+from cloud.domain.spans import (
+    Span,
+    alone,
+    cut,
+    marks,
+    merged,
+    nearest,
+    stretches,
+    unmeasured,
+)
 from cloud.services.views import ConsumptionView
-from cloud.storage.rollups import Calendar
+from cloud.storage.rollups import LONGEST_DAY_MS, Calendar
 from cloud.storage.unit_of_work import UnitOfWork
 from common.clock import to_datetime, to_ms
 from common.errors import Permanent
-from common.reading import Quality, from_scaled
+from common.reading import from_scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +52,67 @@ def look_up(
         return Boundaries([], [])
     look = _hours if step is Step.HOUR else _days
     inside = look(uow, register_id, calendar, instants)
-    first, *_, last = uow.meters.boundaries(register_id, [instants[0], instants[-1]])
-    before = [_alone(register_id, first.before)] if first.before else []
-    after = [_alone(register_id, last.after)] if last.after else []
+    first, last = neighbours(uow, register_id, instants[0], instants[-1])
+    before = [alone(register_id, first.before)] if first.before else []
+    after = [alone(register_id, last.after)] if last.after else []
     spans = before + inside + after
     return Boundaries(marks(instants, spans), spans)
 
 
+def neighbours(
+    uow: UnitOfWork, register_id: int, first: int, last: int
+) -> tuple[Boundary, Boundary]:
+    """The readings with a value next to two instants, as of ``Meters.boundaries``. Those that are
+    gone are remembered by hours and days; where these do not tell the nearest, it is unsure."""
+    found = uow.meters.boundaries(register_id, [first, last])
+    kept = uow.kept.since()  # asked last: what went meanwhile had gone from here before
+    if not kept.readings:
+        return found[0], found[1]
+
+    def remembered(mark: Boundary) -> Boundary:
+        if mark.before and mark.at >= kept.readings:
+            return mark
+        return nearest(mark, uow.rollups.near(register_id, mark.at))
+
+    return remembered(found[0]), remembered(found[1])
+
+
 def _hours(uow: UnitOfWork, register_id: int, _: Calendar, instants: Sequence[int]) -> list[Span]:
-    """The hours between the instants, which are those of some clock on a wall."""
-    if any(instant % HOUR_MS for instant in instants):
-        return [
-            span
-            for start, end in _runs(instants)
-            for span in uow.rollups.of_readings([register_id], start, end)
-        ]
+    """The hours between the instants, which are those of some clock on a wall. Of what is no longer
+    kept, hours of UTC, else days: they tell less."""
+    start, end = instants[0], instants[-1]
+    whole = not any(instant % HOUR_MS for instant in instants)
+    hours = _whole_hours if whole else _other_hours
+    found = hours(uow, register_id, instants)
+    kept = uow.kept.since()
+    since = kept.hours if whole else kept.readings
+    if start >= since:
+        return found
+    older = uow.rollups.days([register_id], start - LONGEST_DAY_MS, min(end, kept.hours))
+    left = list(cut(older, instants, kept.hours))
+    if not whole:
+        older = uow.rollups.hours(
+            [register_id], max(start - HOUR_MS, kept.hours), min(end, kept.readings)
+        )
+        left += cut(older, instants, kept.readings)
+    left = [one for one in left if start <= one.first_at and one.last_at < end]
+    # An hour of which a part is gone tells its end.
+    return left + [
+        one if one.at >= since else alone(register_id, one.last)
+        for one in found
+        if one.last_at >= since
+    ]
+
+
+def _other_hours(uow: UnitOfWork, register_id: int, instants: Sequence[int]) -> list[Span]:
+    return [
+        span
+        for start, end in _runs(instants)
+        for span in uow.rollups.of_readings([register_id], start, end)
+    ]
+
+
+def _whole_hours(uow: UnitOfWork, register_id: int, instants: Sequence[int]) -> list[Span]:
     start, end = instants[0], instants[-1]
     changed = _stretches(uow, register_id, start, end)
     found = {one.at: one for one in uow.rollups.hours([register_id], start, end)}
@@ -80,10 +134,17 @@ def _days(
     }
     found = {one.at: one for one in uow.rollups.days([register_id], start, end)}
     tolerance = tolerance_ms(calendar.interval_s)
+    kept = uow.kept.since()
     for midnight, next_midnight in changed:
-        if hours := uow.rollups.of_readings([register_id], midnight, next_midnight):
+        gone = kept.readings > 0 and midnight < kept.readings
+        if gone and (midnight < kept.hours or not is_whole(midnight, next_midnight)):
+            continue
+        look = uow.rollups.hours if gone else uow.rollups.of_readings
+        if hours := look([register_id], midnight, next_midnight):
             found[midnight] = merged(midnight, hours, tolerance)
-    return [found[at] for at in sorted(found) if start <= at < end]
+    days = [found[at] for at in sorted(found) if start <= at < end]
+    # What is no longer kept may have been summed up by days that began at other times.
+    return list(cut(days, instants)) if start < kept.readings else days
 
 
 @lru_cache(maxsize=4096)
@@ -91,6 +152,11 @@ def days_of(start: int, end: int, timezone: str) -> Sequence[tuple[int, int]]:
     """The local days that overlap start..end, each from midnight to midnight (ms)."""
     instants = midnights(Step.DAY, to_datetime(start), to_datetime(end), zone_of(timezone))
     return list(pairwise(map(to_ms, instants)))
+
+
+def is_whole(start: int, end: int) -> bool:
+    """Whether the day is one of whole hours of UTC."""
+    return start % HOUR_MS == 0 and end % HOUR_MS == 0
 
 
 def _stretches(uow: UnitOfWork, register_id: int, start: int, end: int) -> list[tuple[int, int]]:
@@ -110,13 +176,6 @@ def _runs(instants: Sequence[int]) -> Iterator[tuple[int, int]]:
             start = other
     if instants[-1] > start:
         yield start, instants[-1]
-
-
-def _alone(register_id: int, index: Index) -> Span:
-    """The span of one reading."""
-    at, value = index.at, index.value
-    quality = int(Quality.GOOD if index.sure else Quality.ESTIMATED)
-    return Span(register_id, at, at, value, quality, at, value, quality, 1, value, value)
 
 
 def periods(

@@ -15,15 +15,15 @@ from cloud.domain.completeness import (
     slots_of,
 )
 from cloud.domain.consumption import Step, boundaries
-from cloud.services.boundaries import zone_of
-from cloud.services.gateways import gateway_views
-from cloud.services.views import (
+from cloud.services.book_views import (
     CompletenessView,
     DeviceCompletenessView,
     GatewayCompletenessView,
-    GatewayView,
     RegisterCompletenessView,
 )
+from cloud.services.boundaries import zone_of
+from cloud.services.gateways import gateway_views
+from cloud.services.views import GatewayView
 from cloud.storage.meters import DeviceRow, RegisterRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime, to_ms
@@ -138,7 +138,8 @@ class _Question:
         over = over_by(self._now_ms, interval_s)
         if not row.active:
             over = min(over, newest_at + 1 if newest_at is not None else 0)
-        start = max(self._days[0], self._uow.coverage.added_at([row.id])[row.id])
+        kept = self._uow.kept.since().readings
+        start = max(self._days[0], self._uow.coverage.added_at([row.id])[row.id], kept)
         slots = slots_of(interval_s, newest_at, start, min(self._days[-1], over))
         told = [(at, bad) for key, at, bad in self._told if key == device]
         causes = merged([*self._causes, *failing_spans(told, self._now_ms)])

@@ -223,6 +223,13 @@ def _waiting(uow: UnitOfWork) -> list[Family]:
         ),
         gauge("inmetter_alarms_open", "Alarms that nobody has acknowledged", waiting.alarms),
         gauge("inmetter_quarantine_messages", "Messages kept in quarantine", waiting.quarantined),
+        gauge("inmetter_hours_to_sum_up", "Hours of a register to be summed up", waiting.marks),
+        Family(
+            "inmetter_kept_since_timestamp_seconds",
+            "From when on readings and hours are kept, Unix time; absent when all are",
+            [((data,), at / 1000) for data, at in uow.kept.since()._asdict().items() if at],
+            ("data",),
+        ),
         Family(
             "inmetter_commands_open",
             "Commands whose outcome is still waited for, by state",

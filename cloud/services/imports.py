@@ -59,7 +59,7 @@ class ImportRefused(Permanent):
 
 
 class Overtaken(Retryable):
-    """Another reading of one of these instants was stored meanwhile."""
+    """What was compared with is not there any more as it was."""
 
 
 def check(database: Store, file: File, now_ms: int) -> Report:
@@ -85,6 +85,8 @@ def store(database: Store, file: File, change: Change) -> Report:
             raise ImportRefused(report)
         if not report.new:
             return report
+        if uow.kept.hold().floor > registers.oldest_ms:
+            raise Overtaken("old readings were let go meanwhile; import the file again")
         if uow.readings.add([one[1:] for one in compared.new], change.now_ms):
             raise Overtaken("other readings of the same instants came in meanwhile")
         uow.rollups.add_marks(
@@ -116,6 +118,7 @@ class Registers:
     def __init__(self, database: Store) -> None:
         with database.read() as uow:
             found = uow.meters.placed()
+            self.oldest_ms = uow.kept.since().floor
         found.sort(key=lambda one: (one.active, one.id))
         self.by_path = {
             (one.gateway, one.device, one.key): Place(
@@ -131,7 +134,14 @@ class Registers:
     def read(self, file: File, now_ms: int) -> Checked:
         """What the file itself tells."""
         table = open_table(file.content, readings.COLUMNS)
-        return readings.check(table, self.by_path, now_ms, zone=file.zone, comma=file.comma)
+        return readings.check(
+            table,
+            self.by_path,
+            now_ms,
+            oldest_ms=self.oldest_ms,
+            zone=file.zone,
+            comma=file.comma,
+        )
 
     def by_id(self) -> Mapping[int, Place]:
         return {place.id: place for place in self.by_path.values()}

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from cloud.domain.consumption import Index, tolerance_ms
 from cloud.domain.installations import Installation
+from cloud.services.boundaries import neighbours
 from cloud.services.point_views import PointView
 from cloud.services.points import Change, note, view_of
 from cloud.storage.meters import RegisterRow
@@ -119,7 +120,7 @@ def _put_in(
             until = "counts" if end_at is None else f"counted until {_time(end_at)}"
             raise Permanent(f"register_id: {_of(row)} {until} for metering point {row.point_id}")
     index = _index(uow, register, meter.start_index, at, "start_index")
-    [mark] = uow.meters.boundaries(register.id, [at])
+    mark, _ = neighbours(uow, register.id, at, at)
     if mark.after and mark.after.value < index:
         decimals = register.definition.decimals
         said = from_scaled(mark.after.value, decimals)
@@ -147,7 +148,7 @@ def _take_out(
         raise Permanent(f"at: {_of(row)} was installed later, at {_time(one.start_at)}")
     [register] = uow.meters.registers([one.register_id])
     index = _index(uow, register, final_index, at, "final_index")
-    [mark] = uow.meters.boundaries(register.id, [at])
+    mark, _ = neighbours(uow, register.id, at, at)
     last = mark.before if mark.before and mark.before.at >= one.start_at else None
     least = last or Index(one.start_at, one.start_index)
     if index < least.value:
@@ -180,7 +181,7 @@ def _index(uow: UnitOfWork, register: RegisterRow, said: Decimal | None, at: int
         if from_scaled(index, definition.decimals) != said:
             raise Permanent(f"{what}: {said} has more than {definition.decimals} decimals")
         return index
-    [mark] = uow.meters.boundaries(register.id, [at])
+    mark, _ = neighbours(uow, register.id, at, at)
     before, after = mark.before, mark.after
     tolerance = tolerance_ms(definition.interval_s)
     if before and after and after.at - before.at <= tolerance:

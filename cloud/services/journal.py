@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from cloud.domain.consumption import HOUR_MS
 from cloud.domain.entries import plausible, why_impossible
+from cloud.domain.retention import SURELY_KEPT_MS, why_older
 from cloud.services import commands
 from cloud.services.books import StreamBook
 from cloud.services.losses import LossWriter
@@ -53,6 +54,8 @@ class JournalWriter:
         self._rejected: list[RejectedRow] = []
         self._reports: list[commands.Told] = []
         self._losses = LossWriter(uow, now_ms)
+        self._floor: int | None = None
+        self._told_older: set[int] = set()
         self.shelf = Shelf(uow, self._losses, now_ms)
         self.seen: list[Seen] = []
         self.committed = 0
@@ -182,7 +185,8 @@ class JournalWriter:
         wholly or in part."""
         times = sorted({min(batch.at), max(batch.at)}) if batch.at else []
         named = all(_names(book, no) for no in used)
-        if named and all(plausible(at, self._now_ms) for at in times):
+        possible = all(plausible(at, self._now_ms) for at in times)
+        if named and possible and not any(map(self._is_older, times)):
             self._add_readings(book, batch)
             return []
         rejections = []
@@ -201,12 +205,31 @@ class JournalWriter:
         """As ``_take_entry``, for readings by themselves."""
         if not plausible(body.at, self._now_ms):
             raise Undecodable(why_impossible(body.at))
+        if self._is_older(body.at):
+            return self._why_older(book, seq, body.at)
         nameless = sorted({value.no for value in body.r if not _names(book, value.no)})
         reason = "; ".join(_why_nameless(book, no) for no in nameless)[:2000]
         good = [value for value in body.r if value.no not in nameless]
         if nameless and not good:
             raise Undecodable(reason)
         self._add_readings(book, _one(book.row.stream, seq, body.at, good))
+        return reason
+
+    def _is_older(self, at: int) -> bool:
+        """Whether it is too late for a reading; whoever comes as late as that waits until nobody
+        moves the floor, and then nobody does before the end of the transaction."""
+        if at >= self._now_ms - SURELY_KEPT_MS:
+            return False
+        if self._floor is None:
+            self._floor = self._uow.kept.hold().floor
+        return at < self._floor
+
+    def _why_older(self, book: StreamBook, seq: int, at: int) -> str:
+        """The reason; told once a stream, since a whole journal may have come too late."""
+        reason = why_older(at, self._floor or 0)
+        if book.row.id not in self._told_older:
+            self._told_older.add(book.row.id)
+            self._tell_rejected(book, seq, f"and maybe others are too late: {reason}")
         return reason
 
     def _add_readings(self, book: StreamBook, batch: Batch) -> None:

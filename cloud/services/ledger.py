@@ -1,6 +1,6 @@
 """The books of a gateway: what came, what is missing and since when, what is lost and why."""
 
-from cloud.services.views import (
+from cloud.services.book_views import (
     LossView,
     MissingView,
     QuarantineView,

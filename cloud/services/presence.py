@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from cloud.services import configuration
 from cloud.services.parcels import BadParcel, BatchParcel, HelloParcel, Parcel, StatusParcel
+from cloud.services.rollups import forget_days
 from cloud.storage.engine import StorageAway
 from cloud.storage.gateways import GatewayRow
 from cloud.storage.ledger import StreamRow
@@ -89,8 +90,8 @@ class Presence:
             seen_at=self._now_ms,
         )
         gateways.rename_site_of_one(site_id, site_name, zone)
-        if timezone(gateway.id) != before:
-            self._uow.rollups.forget_days(gateway.id)
+        if (now := timezone(gateway.id)) != before:
+            forget_days(self._uow, gateway.id, now)
         if stream is None:
             stream = self._uow.ledger.add_stream(gateway.id, hello.stream, self._now_ms)
         # A stream's first hello may count its boots from one again: the journal is a new one.

@@ -6,9 +6,10 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from cloud.domain.consumption import HOUR_MS, tolerance_ms
+from cloud.domain.consumption import tolerance_ms
+from cloud.domain.entries import EARLIEST_MS
 from cloud.domain.spans import Span, merged, stretches
-from cloud.services.boundaries import days_of
+from cloud.services.boundaries import days_of, is_whole
 from cloud.storage.rollups import Calendar, Mark, Marked
 from cloud.storage.unit_of_work import Store, UnitOfWork
 
@@ -39,15 +40,29 @@ def roll_up(store: Store) -> int:
         after = marks[-1].register_id, marks[-1].at
 
 
+def forget_days(uow: UnitOfWork, gateway_id: int, timezone: str) -> None:
+    """The gateway's days begin at other times from now on: sum them up anew, from the hours; where
+    those of ``timezone`` are no hours of UTC, from the readings. What is no longer kept stays as
+    it was summed up."""
+    kept = uow.kept.since()
+    days = days_of(max(kept.hours, EARLIEST_MS), kept.readings, timezone) if kept.readings else ()
+    since = kept.hours if all(is_whole(*day) for day in days) else kept.readings
+    uow.rollups.forget_days(gateway_id, since)
+
+
 def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
     uow.rollups.take_turn()
     marks = uow.rollups.marks(after, MARKS)
+    kept = uow.kept.since()
     calendars = uow.rollups.calendars({one.register_id for one in marks})
     known = [one for one in marks if one.register_id in calendars]
-    for (start, end), ids in _by_stretch(_hours(known)):
+    changed = [one for one in known if one.at >= kept.floor]
+    for (start, end), ids in _by_stretch(_hours(changed)):
         uow.rollups.sum_up_hours(ids, start, end)
     for (start, end), ids in _by_stretch(_days(known, calendars)):
-        uow.rollups.save_days(list(_sum_up(uow, ids, start, end, calendars)))
+        since = kept.hours if is_whole(start, end) else kept.readings
+        if not since or start >= since:
+            uow.rollups.save_days(list(_sum_up(uow, ids, start, end, calendars)))
     uow.rollups.remove_marks(marks)
     return marks
 
@@ -84,7 +99,6 @@ def _sum_up(
     uow: UnitOfWork, ids: Sequence[int], start: int, end: int, calendars: dict[int, Calendar]
 ) -> Iterator[Span]:
     """A day of each register. Where it does not begin with an hour of UTC, of its readings."""
-    whole = start % HOUR_MS == 0 and end % HOUR_MS == 0
-    look = uow.rollups.hours if whole else uow.rollups.of_readings
+    look = uow.rollups.hours if is_whole(start, end) else uow.rollups.of_readings
     for register_id, spans in groupby(look(ids, start, end), itemgetter(0)):
         yield merged(start, list(spans), tolerance_ms(calendars[register_id].interval_s))

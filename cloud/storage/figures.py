@@ -11,6 +11,7 @@ from cloud.storage.tables import (
     event,
     gap,
     latest,
+    mark,
     quarantine,
     register,
 )
@@ -33,12 +34,14 @@ class RegisterFigures:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for something: gaps (``told``: with an alarm), alarms, quarantined messages."""
+    """What waits for something: gaps (``told``: with an alarm), alarms, quarantined messages,
+    hours to be summed up."""
 
     gaps: int
     gaps_told: int
     alarms: int
     quarantined: int
+    marks: int
 
 
 class Figures:
@@ -81,6 +84,7 @@ class Figures:
             select(func.count()).select_from(gap).where(gap.c.told).scalar_subquery(),
             select(func.count()).select_from(event).where(*is_open).scalar_subquery(),
             select(func.count()).select_from(quarantine).scalar_subquery(),
+            select(func.count()).select_from(mark).scalar_subquery(),
         )
         return Waiting(*self._connection.execute(query).one())
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from cloud.storage.upsert import is_sqlite
 from common.clock import to_datetime, to_ms
@@ -15,6 +16,7 @@ from common.clock import to_datetime, to_ms
 PARTITIONED = ("reading", "hourly")
 OLDER, LATER = "older", "later"
 MONTHS_AHEAD = 3
+PATIENCE_S = 10
 
 
 class Partitions:
@@ -44,7 +46,8 @@ class Partitions:
             return
         parts = [_part(OLDER, _month(to_datetime(first_ms)))]
         parts += [_part(*month) for month in _months(first_ms, now_ms)]
-        self._alter(table, f"PARTITION BY RANGE (at) ({', '.join([*parts, _LAST])})")
+        how = f"PARTITION BY RANGE (at) ({', '.join([*parts, _LAST])})"
+        self._connection.exec_driver_sql(f"ALTER TABLE {table} {how}")
 
     def extend(self, now_ms: int) -> list[str]:
         """Have parts for the months to come; the names of those that were made."""
@@ -58,8 +61,26 @@ class Partitions:
                 made += [f"{table}.{name}" for name, _ in months]
         return made
 
+    def before(self, table: str, since: int) -> list[str]:
+        """The parts that have nothing but what was before."""
+        return [name for name, until in self.of(table).items() if until and until <= since]
+
+    def drop(self, table: str, name: str) -> None:
+        """Drop a part with all that is in it. One that is gone already is no error."""
+        try:
+            self._alter(table, f"DROP PARTITION {name}")
+        except DBAPIError:
+            if name in self.of(table):
+                raise
+
     def _alter(self, table: str, how: str) -> None:
-        self._connection.exec_driver_sql(f"ALTER TABLE {table} {how}")
+        """Not when somebody has the table for long: behind us all others would wait for them."""
+        self._connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {PATIENCE_S}")
+        try:
+            self._connection.exec_driver_sql(f"ALTER TABLE {table} {how}")
+        finally:
+            if not self._connection.invalidated:
+                self._connection.exec_driver_sql("SET SESSION lock_wait_timeout = DEFAULT")
 
 
 _LAST = f"PARTITION {LATER} VALUES LESS THAN MAXVALUE"

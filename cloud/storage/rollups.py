@@ -32,6 +32,7 @@ from cloud.storage.tables import daily, device, gateway, hourly, mark, reading, 
 from cloud.storage.upsert import insert_missing, is_sqlite, literal_rows
 
 CHUNK = 1000
+LONGEST_DAY_MS = 25 * HOUR_MS
 
 WORK = "rollups"
 _COLUMNS = ", ".join(Span._fields)
@@ -130,8 +131,9 @@ class Rollups:
                 delete(mark).where(mark.c.register_id.between(*ids), mark.c.n == 0)
             )
 
-    def forget_days(self, gateway_id: int) -> None:
-        """The gateway's days begin at other times from now on: sum them up anew."""
+    def forget_days(self, gateway_id: int, since: int = 0) -> None:
+        """The gateway's days begin at other times from now on: sum them up anew, as far as there
+        is what they are summed up from (``since``). Days before stay as they are."""
         self.take_turn()
         its = (
             select(register.c.id)
@@ -139,9 +141,13 @@ class Rollups:
             .where(device.c.gateway_id == gateway_id)
         )
         ids = list(self._connection.scalars(its))
-        hours = select(hourly.c.register_id, hourly.c.at).where(hourly.c.register_id.in_(ids))
+        hours = select(hourly.c.register_id, hourly.c.at).where(
+            hourly.c.register_id.in_(ids), hourly.c.at >= since
+        )
         self.add_marks({(id_, at) for id_, at in self._connection.execute(hours)})
-        self._connection.execute(delete(daily).where(daily.c.register_id.in_(ids)))
+        # None that reaches into the new ones.
+        ended = daily.c.at > since - LONGEST_DAY_MS
+        self._connection.execute(delete(daily).where(daily.c.register_id.in_(ids), ended))
 
     # Spans
 
@@ -180,6 +186,17 @@ class Rollups:
     def days(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
         """The days that begin from ``start`` (inclusive) to ``end``, by register and time."""
         return self._between(daily, register_ids, start, end)
+
+    def near(self, register_id: int, instant: int) -> list[Span]:
+        """The hours and days among which those are that are next to ``instant``."""
+        found: list[Span] = []
+        for table in (hourly, daily):
+            its = select(table).where(table.c.register_id == register_id)
+            before = its.where(table.c.at < instant).order_by(table.c.at.desc()).limit(2)
+            after = its.where(table.c.at >= instant).order_by(table.c.at).limit(1)
+            for query in (before, after):
+                found += (Span(*row) for row in self._connection.execute(query))
+        return found
 
     def _between(
         self, table: Table, register_ids: Collection[int], start: int, end: int

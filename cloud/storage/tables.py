@@ -3,75 +3,21 @@
 Times are epoch milliseconds (UTC); values are integers scaled by their register's decimals.
 """
 
-from typing import Any
-
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
-    MetaData,
     SmallInteger,
     String,
-    Table,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.schema import SchemaItem
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-BigInt = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-Millis = BigInt
-Id = Integer
-Blob = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
-LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
-
-
-class Key(TypeDecorator[str]):
-    """A key or hex identity: ASCII, compared byte by byte."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, length: int = 48) -> None:
-        super().__init__(length)
-        self.key_length = length
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(
-                mysql.VARCHAR(self.key_length, charset="ascii", collation="ascii_bin")
-            )
-        return dialect.type_descriptor(String(self.key_length))
-
-
-OPTIONS: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",  # text is compared as on SQLite
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
-}
-
-
-def _table(name: str, *items: SchemaItem) -> Table:
-    return Table(name, metadata, *items, **OPTIONS)
-
+from cloud.storage.schema import BigInt, Blob, Id, Key, LongText, Millis
+from cloud.storage.schema import new_table as _table
 
 site = _table(
     "site",
@@ -160,6 +106,7 @@ rejected = _table(
     Column("reason", String(2000), nullable=False),
     Column("body", Blob, nullable=False),
     Column("received_at", Millis, nullable=False),
+    Index(None, "received_at"),
 )
 
 quarantine = _table(
@@ -257,6 +204,12 @@ mark = _table(
     Column("register_id", Id, primary_key=True, autoincrement=False),
     Column("at", Millis, primary_key=True, autoincrement=False),
     Column("n", BigInt, nullable=False),
+)
+
+kept = _table(
+    "kept",  # from when on readings, and hours, are kept: what was before is gone, or goes
+    Column("data", Key(16), primary_key=True),
+    Column("since", Millis, nullable=False),
 )
 
 metering_point = _table(

@@ -30,6 +30,7 @@ from cloud.storage.findings import Findings
 from cloud.storage.gaps import Gaps
 from cloud.storage.gateways import Gateways
 from cloud.storage.inventory import Inventory
+from cloud.storage.kept import Kept
 from cloud.storage.ledger import Ledger
 from cloud.storage.losses import Losses
 from cloud.storage.meters import Meters
@@ -71,6 +72,7 @@ class UnitOfWork:
         self.gaps = Gaps(connection)
         self.gateways = Gateways(connection)
         self.inventory = Inventory(connection)
+        self.kept = Kept(connection)
         self.ledger = Ledger(connection)
         self.losses = Losses(connection)
         self.meters = Meters(connection)

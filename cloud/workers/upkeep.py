@@ -1,10 +1,13 @@
-"""Keeps roll-ups up to date, makes room for what comes, watches. Any number may run."""
+"""Keeps roll-ups up to date, makes room for what comes, lets go of what is old enough, watches.
+Any number may run."""
 
 import asyncio
 import random
 from collections.abc import Callable
 
+from cloud.domain.retention import Retention
 from cloud.services.metrics import worker_faults
+from cloud.services.retention import Keeper
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from cloud.services.upkeep import make_room
@@ -20,27 +23,30 @@ SHARE = 3
 """It rests so many times as long as it worked: it must not hold up what comes."""
 
 LONGEST_REST_S = 30.0
-ROOM_EVERY_S = 3600.0
+TIDY_EVERY_S = 3600.0
+FOR_EVER = Retention(rejected_days=0, quarantine_days=0)
 
 
 class Upkeep:
     """Rolls up readings a little after they came, however late, and analyses what was consumed."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, retention: Retention = FOR_EVER) -> None:
         self._store = store
         self._clock = clock
-        self._room_at: float | None = None
+        self._keeper = Keeper(store, retention)
+        self._tidied_at: float | None = None
         self._troubled = False
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             began_s = self._clock.monotonic()
-            if self._room_at is None or began_s >= self._room_at + ROOM_EVERY_S:
-                await self._try(lambda: make_room(self._store, self._clock.now_ms()))
-                self._room_at = began_s
             await self._try(lambda: roll_up(self._store))
             await self._try(lambda: watch(self._store, self._clock.now_ms()))
+            if self._tidied_at is None or began_s >= self._tidied_at + TIDY_EVERY_S:
+                await self._try(lambda: make_room(self._store, self._clock.now_ms()))
+                await self._try(lambda: self._keeper.let_go(self._clock.now_ms()))
+                self._tidied_at = began_s
             took_s = self._clock.monotonic() - began_s
             rest_s = min(SHARE * took_s, LONGEST_REST_S)
             await self._clock.sleep(PAUSE_S * random.uniform(1, 1.5) + rest_s)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.services import completeness
+from cloud.services.book_views import CompletenessView
 from cloud.services.store import Store
-from cloud.services.views import CompletenessView
 from common.clock import to_ms
 from common.errors import NotFound, Permanent
 from common.reading import Quality

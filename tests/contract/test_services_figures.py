@@ -76,6 +76,7 @@ def test_figures_are_what_stands_in_the_database(
     assert found["site_newest_reading_timestamp_seconds"] == {("mill",): NOW / 1000 - 179}
     assert (found["ledger_gaps"], found["ledger_gaps_alarmed"]) == ({(): 2}, {(): 1})
     assert (found["alarms_open"], found["quarantine_messages"]) == ({(): 1}, {(): 1})
+    assert (found["hours_to_sum_up"], found["kept_since_timestamp_seconds"]) == ({(): 2}, {})
     assert found["commands_open"] == {("pending",): 0, ("sent",): 0, ("accepted",): 0}
     of_told = {
         name.removeprefix("gateway_"): samples[("told",)]

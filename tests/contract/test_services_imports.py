@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from cloud.domain.consumption import HOUR_MS
+from cloud.domain.retention import FROZEN_MS, Since
 from cloud.export.files import write
 from cloud.export.formats import Format
 from cloud.importing.growth import misfits
@@ -95,6 +96,16 @@ def test_the_same_file_again_changes_nothing_and_says_so(site: Site) -> None:
     assert again.verdict() == "nothing changes: all 2 lines are there already"
     after = rows_of(site.store, "SELECT * FROM mark"), rows_of(site.store, "SELECT * FROM audit")
     assert after == before
+
+
+def test_what_is_older_than_what_is_kept_is_refused(site: Site) -> None:
+    with site.store.begin() as uow:
+        uow.kept.claim()
+        uow.kept.move(Since(FIRST - FROZEN_MS + MINUTE))
+    report = imports.check(site.store, file((0, 1), (MINUTE, 2)), NOW)
+    [fault] = report.faults
+    assert (report.new, fault.line, fault.column) == (1, 2, "time")
+    assert "older than what is kept" in fault.wrong
 
 
 def test_a_dry_run_says_what_would_be_and_stores_nothing(site: Site) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from cloud.services.rollups import roll_up
 from cloud.storage.engine import open_engine
 from cloud.storage.migrations import _config, is_current, migrate
-from cloud.storage.tables import metadata
+from cloud.storage.schema import metadata
 from cloud.storage.unit_of_work import Store
 
 

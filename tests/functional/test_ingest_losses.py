@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from cloud.services import gateways, ledger
+from cloud.services.book_views import StreamView
 from cloud.services.ingest import Ingest, Publication, Received, ingest
-from cloud.services.views import StreamView
 from cloud.storage.unit_of_work import Store
 from common.clock import to_datetime
 from common.messages.batch import Entry, Lost, pack

@@ -15,6 +15,7 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from cloud.domain.retention import Since
 from cloud.services.figures import DatabaseFigures
 from cloud.services.ingest import ingest
 from cloud.storage.migrations import migrate
@@ -78,6 +79,7 @@ def scraped(
     store = Store(url)
     told = [says.hello(), says.batch(1, catalog(at=now_ms), power(now_ms, 5))]
     ingest(store, [*told, says.received("status", encode(status))], now_ms)
+    store.run(lambda uow: uow.kept.move(Since(1, 1)))
     store.close()
     web, port = free_port(), free_port()
     config = folder / "cloud.toml"
@@ -132,7 +134,7 @@ def test_what_is_scraped_is_well_formed_and_explained(scraped: Scraped) -> None:
 def test_labels_are_few_and_no_register_is_among_them(scraped: Scraped) -> None:
     labels = {label for one in scraped.families for s in one.samples for label in s.labels}
     of_process = {"role", "route", "status", "why", "worker", "pool", "le"}
-    assert labels <= of_process | {"gateway", "site", "state", "table"}
+    assert labels <= of_process | {"gateway", "site", "state", "table", "data"}
 
 
 def test_a_role_without_a_web_server_shows_its_own_and_asks_the_database_nothing(

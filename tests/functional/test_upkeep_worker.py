@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from cloud.domain.consumption import HOUR_MS
+from cloud.domain.retention import DAY_MS, Retention
 from cloud.services import installing, points
 from cloud.services.installing import NewMeter
 from cloud.services.points import Change, NewPoint
@@ -52,6 +53,25 @@ async def test_what_is_found_in_consumption_is_told_without_being_asked(
 
     async with running(Upkeep(store, SystemClock()).run()):
         await asyncio.to_thread(eventually, told, 20, "told")
+
+
+async def test_what_is_not_to_be_kept_goes_after_it_was_summed_up(
+    sqlite_url: str,
+) -> None:
+    store, data = Store(sqlite_url), MasterData(sqlite_url)
+    now = SystemClock().now_ms()
+    register = data.add_register(data.add_device(data.add_gateway(data.add_site())))
+    data.add_readings(register, [(now - 100 * DAY_MS, 1), (now, 3)])
+    upkeep = Upkeep(store, SystemClock(), Retention(readings_months=1))
+
+    def kept() -> list[tuple[int]]:
+        return rows_of(store, "SELECT value FROM reading")
+
+    async with running(upkeep.run()):
+        await asyncio.to_thread(eventually, lambda: kept() == [(3,)], 20, "gone")
+    assert rows_of(store, "SELECT high FROM daily ORDER BY at") == [(1,), (3,)]
+    data.close()
+    store.close()
 
 
 async def test_a_database_that_is_away_is_waited_for_and_told_of_once(

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from cloud.storage.tables import Key
+from cloud.storage.schema import Key
 
 revision = "0001"
 down_revision = None

@@ -6,7 +6,7 @@ Of what came before this nothing is known, and nothing is said.
 import sqlalchemy as sa
 from alembic import op
 
-from cloud.storage.tables import OPTIONS
+from cloud.storage.schema import OPTIONS
 
 revision = "0005"
 down_revision = "0004"

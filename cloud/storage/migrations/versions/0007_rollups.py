@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from cloud.storage.partitions import PARTITIONED, Partitions
-from cloud.storage.tables import OPTIONS
+from cloud.storage.schema import OPTIONS
 
 revision = "0007"
 down_revision = "0006"

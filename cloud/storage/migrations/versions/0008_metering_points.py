@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from cloud.storage.tables import OPTIONS
+from cloud.storage.schema import OPTIONS
 
 revision = "0008"
 down_revision = "0007"

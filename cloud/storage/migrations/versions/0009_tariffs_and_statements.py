@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from cloud.storage.tables import OPTIONS, Key
+from cloud.storage.schema import OPTIONS, Key
 
 revision = "0009"
 down_revision = "0008"
