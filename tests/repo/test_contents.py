@@ -81,7 +81,8 @@ def test_every_module_can_be_imported_alone() -> None:
     """Each in a fork of its own, so that none leans on what another module of ours has done."""
     script = f"""
 import importlib, os, sys, traceback
-import alembic, fastapi, msgspec, nicegui, pymodbus.client, pymysql, sqlalchemy, uvicorn
+import alembic, fastapi, msgspec, nicegui, openpyxl, prometheus_client, pwdlib, pymodbus.client
+import pymysql, sqlalchemy, uvicorn, xlsxwriter
 failed = []
 for name in {MODULES!r}:
     if (child := os.fork()) == 0:
