@@ -217,7 +217,7 @@ def test_a_point_that_fails_harms_no_other(
     House(store, data).installed().reads(0, 250)
     assert watch(store, at(250)) == 2
     assert told(store) == [("continuous_flow", "alarm")]
-    assert f"metering point {lost.point} cannot be analysed: the site's time zone" in caplog.text
+    assert f"metering point {lost.point} cannot be analysed: the time zone" in caplog.text
     assert watch(store, at(250.5)) == 0
 
 

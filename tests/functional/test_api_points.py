@@ -171,7 +171,7 @@ def test_what_is_found_and_how_is_asked_and_set(
     )
     assert leak["evidence"]["loss_a_day"] == "0.24"
     assert (leak["told_at"], leak["closed_at"]) == ("2026-06-02T01:00:00Z", None)
-    [alarm] = operator.get("/api/v1/events", params={"open_alarms": True}).json()
+    [alarm] = operator.get("/api/v1/events", params={"open_alarms": True}).json()["items"]
     assert alarm["code"] == "continuous_flow"
 
     own = {"continuous_flow": {"threshold": "0.02"}, "night_flow": None}

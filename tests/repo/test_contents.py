@@ -77,14 +77,19 @@ MODULES = sorted(
 )
 
 
-def test_every_module_can_be_imported_alone() -> None:
+PARTS = 4
+"""They are tried at the same time."""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_module_can_be_imported_alone(part: int) -> None:
     """Each in a fork of its own, so that none leans on what another module of ours has done."""
     script = f"""
 import importlib, os, sys, traceback
 import alembic, fastapi, msgspec, nicegui, openpyxl, prometheus_client, pwdlib, pymodbus.client
 import pymysql, sqlalchemy, uvicorn, xlsxwriter
 failed = []
-for name in {MODULES!r}:
+for name in {MODULES[part::PARTS]!r}:
     if (child := os.fork()) == 0:
         try:
             importlib.import_module(name)
