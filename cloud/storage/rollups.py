@@ -141,10 +141,16 @@ class Rollups:
             .where(device.c.gateway_id == gateway_id)
         )
         ids = list(self._connection.scalars(its))
-        hours = select(hourly.c.register_id, hourly.c.at).where(
+        hours = select(hourly.c.register_id, hourly.c.at, literal(1)).where(
             hourly.c.register_id.in_(ids), hourly.c.at >= since
         )
-        self.add_marks({(id_, at) for id_, at in self._connection.execute(hours)})
+        columns, again = ("register_id", "at", "n"), {"n": mark.c.n + 1}
+        if self._sqlite:
+            into = sqlite.insert(mark).from_select(columns, hours)
+            self._connection.execute(into.on_conflict_do_update(set_=again))
+        else:
+            filled = mysql.insert(mark).from_select(columns, hours)
+            self._connection.execute(filled.on_duplicate_key_update(again))
         # None that reaches into the new ones.
         ended = daily.c.at > since - LONGEST_DAY_MS
         self._connection.execute(delete(daily).where(daily.c.register_id.in_(ids), ended))

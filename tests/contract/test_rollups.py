@@ -187,6 +187,21 @@ def test_days_are_summed_up_anew_when_they_begin_at_other_times(
     assert _amounts(store, register, Step.DAY, "Asia/Kolkata", rolled_up=True) == exact
 
 
+def test_hours_that_are_marked_already_are_marked_once_more_when_days_are_forgotten(
+    store: Store, data: MasterData
+) -> None:
+    register = _register(data)
+    data.add_readings(register, [(to_ms(START), 5), (to_ms(START) + HOUR_MS, 9)])
+    roll_up(store)
+    [(gateway,)] = rows_of(store, "SELECT gateway_id FROM device")
+    data.add_readings(register, [(to_ms(START) + 1, 5)])
+    store.run(lambda uow: uow.rollups.forget_days(gateway))
+    assert rows_of(store, "SELECT at, n FROM mark ORDER BY at") == [
+        (to_ms(START), 2),
+        (to_ms(START) + HOUR_MS, 1),
+    ]
+
+
 def test_marks_of_a_register_that_is_gone_do_no_harm(store: Store) -> None:
     store.run(lambda uow: uow.rollups.add_marks({(99, to_ms(START))}))
     assert roll_up(store) == 1
