@@ -4,7 +4,7 @@ from typing import Any
 
 Example = dict[str, Any]
 
-TARIFF: Example = {
+DEFINITION: Example = {
     "name": "Water",
     "currency": "RON",
     "unit": "m³",
@@ -26,34 +26,14 @@ TARIFF: Example = {
             "tax_percent": "9",
         }
     ],
+}
+TARIFF: Example = {
+    **DEFINITION,
     "key": "water",
     "revision": 1,
     "changed_at": "2026-07-02T00:00:00Z",
 }
-NEW_TARIFF: Example = {
-    "name": "Water",
-    "currency": "RON",
-    "unit": "m³",
-    "decimals": 2,
-    "versions": [
-        {
-            "valid_from": "2026-01-01",
-            "valid_until": None,
-            "charges": [
-                {
-                    "name": "Meter",
-                    "tax_percent": None,
-                    "kind": "standing",
-                    "amount": "3.00",
-                    "per": "month",
-                },
-                {"name": "Water", "tax_percent": None, "kind": "per_unit", "price": "2.50"},
-            ],
-            "tax_percent": "9",
-        }
-    ],
-    "reason": "prices of 2026",
-}
+NEW_TARIFF: Example = {**DEFINITION, "reason": "prices of 2026"}
 ASSIGNMENT: Example = {"start": "2026-01-01", "tariff": "water", "name": "Water"}
 NEW_ASSIGNMENT: Example = {"start": "2026-01-01", "tariff": "water", "reason": ""}
 POINT_COST: Example = {
