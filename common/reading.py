@@ -18,6 +18,8 @@ class Quality(IntEnum):
     NOT_AVAILABLE = 3
     DEVICE_ERROR = 4
     OVERFLOW = 5
+    CORRECTED = 6
+    """A substitute value, put in by a person at the cloud; no gateway sends it."""
 
 
 @dataclass(frozen=True, slots=True)

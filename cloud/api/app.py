@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from cloud.api import (
     commands,
     configuration,
+    corrections,
     events,
     export,
     gateways,
@@ -41,6 +42,7 @@ AGGREGATES = (
     configuration,
     meters,
     registers,
+    corrections,
     outputs,
     points,
     tariffs,

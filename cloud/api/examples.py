@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cloud.api.correction_models import OF_CORRECTIONS
 from cloud.api.import_examples import OF_IMPORTS
 from cloud.api.point_examples import OF_POINTS
 from cloud.api.statement_examples import OF_STATEMENTS
@@ -105,6 +106,8 @@ CONSUMPTION: Example = {
     "end": "2026-06-02T21:00:00Z",
     "value": "3.125",
     "estimated": False,
+    "corrected": False,
+    "quality": "measured",
     "measured_percent": "100.0",
 }
 EVENT: Example = {
@@ -297,6 +300,7 @@ OF: dict[str, Example] = {
     "DeviceCompleteness": DEVICE_COMPLETENESS,
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
     **OF_POINTS,
+    **OF_CORRECTIONS,
     **OF_IMPORTS,
     **OF_STATEMENTS,
 }

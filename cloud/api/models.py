@@ -164,6 +164,8 @@ class Consumption(Model):
         description="Interpolated over a gap, only partly covered by readings, not over yet,"
         " or the index went back"
     )
+    corrected: bool = Field(description="A person has taken out readings of it, or put in values")
+    quality: str = Field(description="measured, estimated, corrected or missing")
     measured_percent: Exact = Field(
         description="How much of the time lies between readings that are near each other"
     )

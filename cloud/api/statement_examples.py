@@ -135,9 +135,18 @@ STATEMENT: Example = {
                 "end_estimated": True,
             }
         ],
-        "days": [{"day": "2026-06-30", "quantity": None, "estimated": "0", "missing_s": 86400}],
+        "days": [
+            {
+                "day": "2026-06-30",
+                "quantity": None,
+                "estimated": "0",
+                "corrected": "0",
+                "missing_s": 86400,
+            }
+        ],
         "quantity": "6.960",
         "estimated": "0",
+        "corrected": "0",
         "missing_s": 86400,
         "measured_percent": "96.6",
         "priced": {

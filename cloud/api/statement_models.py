@@ -55,6 +55,7 @@ class Cost(Model):
     gross: Exact
     quantity: Exact
     estimated: Exact = Field(description="How much of the quantity is")
+    corrected: Exact = Field(description="How much of it lies where somebody corrected readings")
     missing_s: int = Field(description="Seconds of which nothing is known, and nothing priced")
     not_priced: list[NotPriced] = Field(description="On days that no version covers")
 
@@ -116,6 +117,7 @@ class DayUse(Model):
     day: date
     quantity: Exact | None = Field(description="null: nothing is known")
     estimated: Exact
+    corrected: Exact
     missing_s: int
 
 

@@ -11,12 +11,15 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from common.errors import Permanent
+from common.reading import Quality
 
 MAX_PERIODS = 1500
 """The most periods of one question: 62 days of hours, or four years of days."""
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
+
+_SURE = frozenset({Quality.GOOD, Quality.CORRECTED})
 
 
 class Step(StrEnum):
@@ -32,11 +35,21 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that was read at ``at``; ``sure`` is false when its quality was not good."""
+    """An index that was read at ``at``, or put in by a person; ``quality`` is a ``Quality``."""
 
     at: int
     value: int
-    sure: bool = True
+    quality: int = Quality.GOOD
+
+    @property
+    def sure(self) -> bool:
+        """Whether it can be relied on."""
+        return self.quality in _SURE
+
+    @property
+    def doubtful(self) -> "Index":
+        """The same, not to be relied on."""
+        return Index(self.at, self.value, Quality.ESTIMATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +181,11 @@ def _index_at(mark: Boundary, tolerance: int) -> Index | None:
         return before
     gained = (after.value - before.value) * (mark.at - before.at) // apart
     sure = before.sure and after.sure and apart <= tolerance
-    return Index(mark.at, before.value + gained, sure)
+    return Index(mark.at, before.value + gained, Quality.GOOD if sure else Quality.ESTIMATED)
 
 
 def _unsure(index: Index | None) -> Index | None:
-    return Index(index.at, index.value, sure=False) if index else None
+    return index.doubtful if index else None
 
 
 def _went_back(mark: Boundary) -> bool:

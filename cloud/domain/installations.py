@@ -81,7 +81,7 @@ class Chain:
     def _index(self, place: int, index: Index) -> Index:
         one = self._all[place]
         counted = (index.value - one.start_index) * self._factor(one)
-        return Index(index.at, self._offsets[place] + counted, index.sure)
+        return Index(index.at, self._offsets[place] + counted, index.quality)
 
     def _start(self, place: int) -> Index:
         return Index(self._all[place].start_at, self._offsets[place])

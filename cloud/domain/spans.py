@@ -18,7 +18,8 @@ class Span(NamedTuple):
     """What the readings with a value say that lie in a span of time, which begins at ``at``.
 
     ``gap_ms``: how much of the time between the first and the last lies between hours whose
-    readings are too far apart for the index between them to be known.
+    readings are too far apart for the index between them to be known, or in hours that have values
+    that a person put in.
     """
 
     register_id: int
@@ -37,12 +38,12 @@ class Span(NamedTuple):
     @property
     def first(self) -> Index:
         """The index at the first reading."""
-        return Index(self.first_at, self.first_value, self.first_quality == Quality.GOOD)
+        return Index(self.first_at, self.first_value, self.first_quality)
 
     @property
     def last(self) -> Index:
         """The index at the last reading."""
-        return Index(self.last_at, self.last_value, self.last_quality == Quality.GOOD)
+        return Index(self.last_at, self.last_value, self.last_quality)
 
 
 def merged(at: int, spans: Sequence[Span], tolerance: int) -> Span:
@@ -67,8 +68,7 @@ def merged(at: int, spans: Sequence[Span], tolerance: int) -> Span:
 
 def alone(register_id: int, index: Index) -> Span:
     """The span of one reading."""
-    at, value = index.at, index.value
-    quality = int(Quality.GOOD if index.sure else Quality.ESTIMATED)
+    at, value, quality = index.at, index.value, index.quality
     return Span(register_id, at, at, value, quality, at, value, quality, 1, value, value)
 
 
@@ -86,7 +86,7 @@ def cut(spans: Iterable[Span], instants: Sequence[int], until: int | None = None
             continue
         for index in (one.first, one.last):
             if until is None or index.at < until:
-                yield alone(one.register_id, _unsure(index))
+                yield alone(one.register_id, index.doubtful)
 
 
 def nearest(mark: Boundary, spans: Iterable[Span]) -> Boundary:
@@ -96,7 +96,7 @@ def nearest(mark: Boundary, spans: Iterable[Span]) -> Boundary:
     for one in spans:
         whole = one.last_at <= mark.at or one.first_at >= mark.at
         for index in (one.first, one.last):
-            known = index if whole or index.at == mark.at else _unsure(index)
+            known = index if whole or index.at == mark.at else index.doubtful
             if index.at <= mark.at:
                 before.append(known)
             if index.at >= mark.at:
@@ -106,10 +106,6 @@ def nearest(mark: Boundary, spans: Iterable[Span]) -> Boundary:
         max(before, key=lambda index: (index.at, index.sure), default=None),
         min(after, key=lambda index: (index.at, not index.sure), default=None),
     )
-
-
-def _unsure(index: Index) -> Index:
-    return Index(index.at, index.value, sure=False)
 
 
 def marks(instants: Iterable[int], spans: Sequence[Span]) -> list[Boundary]:
@@ -167,7 +163,8 @@ def stretches(hours: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _gaps(spans: Iterable[Span], tolerance: int) -> Iterator[tuple[int, int]]:
-    """From when to when between two spans the index is not known."""
+    """From when to when between two spans the index is not known, or not from readings."""
     for one, other in pairwise(spans):
-        if other.first_at - one.last_at > tolerance:
+        put_in = Quality.CORRECTED in (one.last_quality, other.first_quality)
+        if put_in or other.first_at - one.last_at > tolerance:
             yield one.last_at, other.first_at

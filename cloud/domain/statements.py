@@ -41,13 +41,15 @@ class DayUse(Struct, frozen=True):
     quantity: Decimal | None
     estimated: Decimal
     missing_s: int
+    corrected: Decimal = ZERO
 
 
 class Statement(Struct, frozen=True, kw_only=True):
     """The month ``start`` to before ``end`` of a metering point.
 
-    ``quantity`` is the sum of the days, ``estimated`` how much of it is; for ``missing_s`` nothing
-    is known. ``measured_percent``: how much of the time lies between readings that are near.
+    ``quantity`` is the sum of the days, ``estimated`` and ``corrected`` how much of it is; for
+    ``missing_s`` nothing is known. ``measured_percent``: how much of the time lies
+    between readings that are near.
     """
 
     point: str
@@ -67,6 +69,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     missing_s: int
     measured_percent: Decimal
     priced: Priced
+    corrected: Decimal = ZERO
 
 
 class Difference(Struct, frozen=True):
@@ -125,6 +128,7 @@ def _day(day: date, hours: Sequence[Usage]) -> DayUse:
         used(hours) if known else None,
         used([one for one in hours if one.estimated]),
         missing // timedelta(seconds=1),
+        used([one for one in hours if one.corrected]),
     )
 
 
@@ -153,6 +157,7 @@ def _totals(statement: Statement) -> dict[str, Decimal | None]:
     figures: dict[str, Decimal | None] = {
         "quantity": statement.quantity,
         "estimated": statement.estimated,
+        "corrected": statement.corrected,
         "missing_s": Decimal(statement.missing_s),
         "measured_percent": statement.measured_percent,
         "without_tariff": sum((one.quantity for one in statement.priced.without_tariff), ZERO),
@@ -211,5 +216,6 @@ def _of_day(day: DayUse | None) -> _Figures:
     return {
         "quantity": day.quantity,
         "estimated": day.estimated,
+        "corrected": day.corrected,
         "missing_s": Decimal(day.missing_s),
     }

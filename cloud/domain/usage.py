@@ -31,6 +31,7 @@ class Usage:
     end: datetime
     quantity: Decimal | None
     estimated: bool = False
+    corrected: bool = False
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from cloud.domain.consumption import (
     midnights,
     tolerance_ms,
 )
+from cloud.domain.corrections import Correction, touched
 from cloud.domain.spans import (
     Span,
     alone,
@@ -35,10 +36,12 @@ from common.reading import from_scaled
 
 @dataclass(frozen=True, slots=True)
 class Boundaries:
-    """Instants with the readings next to them, and the spans that these were found in."""
+    """Instants with the readings next to them, the spans that these were found in, and what of
+    these a person has corrected."""
 
     marks: list[Boundary]
     spans: list[Span]
+    corrected: Sequence[Correction] = ()
 
 
 def look_up(
@@ -56,7 +59,8 @@ def look_up(
     before = [alone(register_id, first.before)] if first.before else []
     after = [alone(register_id, last.after)] if last.after else []
     spans = before + inside + after
-    return Boundaries(marks(instants, spans), spans)
+    corrected = uow.corrections.by_register([register_id]).get(register_id)
+    return Boundaries(marks(instants, spans), spans, corrected.all if corrected else ())
 
 
 def neighbours(
@@ -117,6 +121,8 @@ def _whole_hours(uow: UnitOfWork, register_id: int, instants: Sequence[int]) -> 
     changed = _stretches(uow, register_id, start, end)
     found = {one.at: one for one in uow.rollups.hours([register_id], start, end)}
     for first, last in changed:
+        for at in range(first, last, HOUR_MS):
+            found.pop(at, None)  # nothing of it may count any more
         fresh = uow.rollups.of_readings([register_id], first, last)
         found.update((one.at, one) for one in fresh)
     return [found[at] for at in sorted(found)]
@@ -140,6 +146,7 @@ def _days(
         if gone and (midnight < kept.hours or not is_whole(midnight, next_midnight)):
             continue
         look = uow.rollups.hours if gone else uow.rollups.of_readings
+        found.pop(midnight, None)
         if hours := look([register_id], midnight, next_midnight):
             found[midnight] = merged(midnight, hours, tolerance)
     days = [found[at] for at in sorted(found) if start <= at < end]
@@ -188,11 +195,13 @@ def periods(
             end=to_datetime(amount.end),
             value=None if amount.value is None else from_scaled(amount.value, decimals),
             estimated=amount.estimated,
+            corrected=corrected,
             measured_percent=_percent_left(amount.end - amount.start, without),
         )
-        for amount, without in zip(
+        for amount, without, corrected in zip(
             amounts(found.marks, tolerance),
             unmeasured(bounds, found.spans, tolerance),
+            touched(found.marks, found.corrected),
             strict=True,
         )
     ]

@@ -60,7 +60,7 @@ def usage(uow: UnitOfWork, point: PointView, start: date, end: date) -> list[Usa
         after = min(day + AT_ONCE, end)
         span: tuple[datetime, datetime] = (midnight(day, zone), midnight(after, zone))
         found += [
-            Usage(one.start, one.end, one.value, one.estimated)
+            Usage(one.start, one.end, one.value, one.estimated, one.corrected)
             for one in consumption_in(uow, point.id, Step.HOUR, *span)
         ]
         day = after

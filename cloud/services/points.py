@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from cloud.domain.consumption import Step, boundaries, tolerance_ms
+from cloud.domain.corrections import Correction
 from cloud.domain.installations import Chain
 from cloud.services.boundaries import Boundaries, look_up, periods, zone_of
 from cloud.services.point_views import ChangeView, InstallationView, PointView
@@ -152,6 +153,7 @@ def _consumption(
     step: Step,
 ) -> list[ConsumptionView]:
     found, spans = {}, []
+    corrected: list[Correction] = []
     for row in installed:
         one = row.installation
         end_at = one.end_at or INT64_MAX
@@ -164,10 +166,12 @@ def _consumption(
         spans += [
             span for span in looked.spans if span.last_at >= one.start_at and span.first_at < end_at
         ]
+        corrected += [by for by in looked.corrected if by.end > one.start_at and by.start < end_at]
     spans.sort(key=lambda span: span.first_at)
     chain = Chain([row.installation for row in installed])
     tolerance = max((tolerance_ms(row.interval_s) for row in installed), default=0)
-    return periods(bounds, Boundaries(chain.marks(bounds, found), spans), tolerance, chain.decimals)
+    counted = Boundaries(chain.marks(bounds, found), spans, corrected)
+    return periods(bounds, counted, tolerance, chain.decimals)
 
 
 def view_of(uow: UnitOfWork, point_id: int) -> PointView:

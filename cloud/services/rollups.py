@@ -62,7 +62,8 @@ def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
     for (start, end), ids in _by_stretch(_days(known, calendars)):
         since = kept.hours if is_whole(start, end) else kept.readings
         if not since or start >= since:
-            uow.rollups.save_days(list(_sum_up(uow, ids, start, end, calendars)))
+            days = list(_sum_up(uow, ids, start, end, calendars))
+            uow.rollups.save_days(ids, start, days)
     uow.rollups.remove_marks(marks)
     return marks
 

@@ -153,6 +153,7 @@ def _statement(uow: UnitOfWork, point: PointView, start: date, end: date) -> Sta
         days=days,
         quantity=used(hours),
         estimated=used([one for one in hours if one.estimated]),
+        corrected=used([one for one in hours if one.corrected]),
         missing_s=sum(one.missing_s for one in days),
         measured_percent=whole.measured_percent,
         priced=priced(uow, point, hours),

@@ -172,6 +172,7 @@ class ConsumptionView:
 
     ``value`` is None when there is no reading to tell from; ``estimated`` when the index at a
     boundary was interpolated between readings that are too far from it, or the period is not over.
+    ``corrected``: a person has taken out readings of it or put in values.
     ``measured_percent``: how much of the time lies between readings that are near each other.
     """
 
@@ -179,7 +180,17 @@ class ConsumptionView:
     end: datetime
     value: Decimal | None
     estimated: bool
+    corrected: bool
     measured_percent: Decimal
+
+    @property
+    def quality(self) -> str:
+        """In a word: the strongest that a person has to know."""
+        if self.value is None:
+            return "missing"
+        if self.corrected:
+            return "corrected"
+        return "estimated" if self.estimated else "measured"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from sqlalchemy import (
 )
 
 from cloud.domain.consumption import Boundary, Index
+from cloud.domain.corrections import Corrected
+from cloud.storage.corrections import Corrections
 from cloud.storage.tables import device, gateway, latest, reading, register, site
-from common.reading import Quality
 from common.registers import Kind, Medium, Register
 
 BOUNDARIES_AT_ONCE = 100
@@ -229,9 +230,14 @@ class Meters:
         return [(at, value) for at, value in self._connection.execute(query)]
 
     def newest_indices(self, register_id: int, start: int, limit: int) -> list[Index]:
-        """The last ``limit`` readings with a value since ``start``, in order of time."""
+        """The last ``limit`` readings with a value since ``start``, in order of time, as far as
+        they count."""
         rows = self._connection.execute(_newest(register_id, start, limit)).all()
-        return [Index(at, value, quality == Quality.GOOD) for at, value, quality in reversed(rows)]
+        readings = [Index(at, value, quality) for at, value, quality in reversed(rows)]
+        corrected = self._corrected(register_id)
+        if not corrected or not readings:
+            return readings
+        return corrected.applied(readings, readings[0].at, readings[-1].at + 1)
 
     def fell(self, register_id: int, start: int, limit: int) -> bool:
         """Whether one of those is below the one before it: asked without fetching them."""
@@ -256,7 +262,28 @@ class Meters:
         return sorted((Bucket(*row) for row in rows), key=attrgetter("first_at"))
 
     def boundaries(self, register_id: int, instants: Sequence[int]) -> list[Boundary]:
-        """For each instant, the neighbouring readings that have a value, looked up by key."""
+        """For each instant, the neighbouring readings that have a value and count, or values that
+        a person put in, looked up by key."""
+        found = self._boundaries(register_id, instants)
+        corrected = self._corrected(register_id)
+        if not corrected:
+            return found
+
+        def counted(one: Index | None, side: int) -> Index | None:
+            while one and (by := corrected.covering(one.at)):
+                [mark] = self._boundaries(register_id, [by.start - 1 if side < 0 else by.end])
+                one = mark.before if side < 0 else mark.after
+            return one
+
+        return [
+            corrected.beside(Boundary(mark.at, counted(mark.before, -1), counted(mark.after, 1)))
+            for mark in found
+        ]
+
+    def _corrected(self, register_id: int) -> Corrected | None:
+        return Corrections(self._connection).by_register([register_id]).get(register_id)
+
+    def _boundaries(self, register_id: int, instants: Sequence[int]) -> list[Boundary]:
         found = []
         for instants_at_once in _chunks(instants, BOUNDARIES_AT_ONCE):
             before: dict[int, Index] = {}
@@ -269,7 +296,7 @@ class Meters:
                 )
             )
             for instant, side, at, value, quality in self._connection.execute(query):
-                index = Index(at, value, quality == Quality.GOOD)
+                index = Index(at, value, quality)
                 (before if side < 0 else after)[instant] = index
             found += [Boundary(at, before.get(at), after.get(at)) for at in instants_at_once]
         return found

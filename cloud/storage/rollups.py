@@ -7,6 +7,7 @@ stores readings does not wait. Those who roll up take turns.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -27,7 +28,9 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.sql.expression import FromClause
 
 from cloud.domain.consumption import HOUR_MS
+from cloud.domain.corrections import summed_up
 from cloud.domain.spans import Span
+from cloud.storage.corrections import Corrections
 from cloud.storage.tables import daily, device, gateway, hourly, mark, reading, register, site, turn
 from cloud.storage.upsert import insert_missing, is_sqlite, literal_rows
 
@@ -65,6 +68,7 @@ class Rollups:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._corrections = Corrections(connection)
         self._sqlite = is_sqlite(connection)
 
     def take_turn(self) -> None:
@@ -171,12 +175,31 @@ class Rollups:
     def of_readings(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
         """From ``start`` to ``end`` hour by hour, the first of which begins at ``start``; by
         register and time."""
-        found = self._spans(_of_readings(register_ids, start, end))
-        return sorted(found, key=itemgetter(0, 1))
+        corrected = self._of_corrected(register_ids, start, end)
+        plain = [id_ for id_ in register_ids if id_ not in corrected]
+        found = self._spans(_of_readings(plain, start, end)) if plain else []
+        return sorted(chain(found, *corrected.values()), key=itemgetter(0, 1))
 
     def sum_up_hours(self, register_ids: Collection[int], start: int, end: int) -> None:
         """Keep what the readings say of these hours, in the place of what was kept of them."""
-        query = _of_readings(register_ids, start, end)
+        corrected = self._of_corrected(register_ids, start, end)
+        if plain := [id_ for id_ in register_ids if id_ not in corrected]:
+            self._sum_up_hours(_of_readings(plain, start, end))
+        if corrected:  # there may be hours of which nothing counts any more
+            its = hourly.c.register_id.in_(corrected)
+            self._connection.execute(
+                delete(hourly).where(its, hourly.c.at >= start, hourly.c.at < end)
+            )
+            self._insert("hourly", list(chain(*corrected.values())))
+
+    def _of_corrected(
+        self, register_ids: Collection[int], start: int, end: int
+    ) -> dict[int, list[Span]]:
+        """As ``of_readings``, by register, of those that were ever corrected."""
+        counted = self._corrections.counted(register_ids, start, end)
+        return {id_: summed_up(id_, its, start) for id_, its in counted.items()}
+
+    def _sum_up_hours(self, query: Select[*tuple[Any, ...]]) -> None:
         if self._sqlite:
             into = sqlite.insert(hourly).prefix_with("OR REPLACE")
             self._connection.execute(into.from_select(Span._fields, query))
@@ -224,11 +247,17 @@ class Rollups:
         texts = self._connection.scalars(packed).all()
         return msgspec.json.decode(f"[[{'],['.join(texts)}]]" if texts else "[]", type=list[Span])
 
-    def save_days(self, spans: Sequence[Span]) -> None:
-        """In the place of what these days had."""
+    def save_days(self, register_ids: Collection[int], at: int, spans: Sequence[Span]) -> None:
+        """In the place of what this day had of these registers."""
+        if gone := set(register_ids).difference(one.register_id for one in spans):
+            its = daily.c.register_id.in_(gone), daily.c.at == at
+            self._connection.execute(delete(daily).where(*its))
+        self._insert("daily", spans)
+
+    def _insert(self, table: str, spans: Sequence[Span]) -> None:
         for some in _chunks(spans):
             self._connection.exec_driver_sql(
-                f"REPLACE INTO daily ({_COLUMNS}) VALUES {literal_rows(some)}"  # noqa: S608
+                f"REPLACE INTO {table} ({_COLUMNS}) VALUES {literal_rows(some)}"  # noqa: S608
             )
 
 

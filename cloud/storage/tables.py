@@ -166,6 +166,22 @@ reading = _table(
     Column("raw", BigInt),
 )
 
+correction = _table(
+    "correction",  # readings that do not count, and values in their place; never altered
+    Column("id", Id, primary_key=True),
+    Column("register_id", ForeignKey("register.id"), nullable=False),
+    Column("start_at", Millis, nullable=False),  # what was read from then to before end_at
+    Column("end_at", Millis, nullable=False),
+    Column("value", BigInt),  # what it stood at, at start_at
+    Column("made_at", Millis, nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("reason", String(2000), nullable=False),
+    Column("withdrawn_at", Millis),  # it counts no more
+    Column("withdrawn_by", String(200)),
+    Column("withdrawn_reason", String(2000)),
+    Index(None, "register_id", "start_at"),
+)
+
 latest = _table(
     "latest",  # of each register, the reading with the greatest time that had come
     Column("register_id", Id, primary_key=True, autoincrement=False),

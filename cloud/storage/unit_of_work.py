@@ -22,6 +22,7 @@ from cloud.storage.books import Books
 from cloud.storage.clocks import Clocks
 from cloud.storage.commands import Commands
 from cloud.storage.configurations import Configurations
+from cloud.storage.corrections import Corrections
 from cloud.storage.coverage import Coverage
 from cloud.storage.engine import READ_ONLY, StorageAway, Trouble, open_engine, translate
 from cloud.storage.events import Events
@@ -65,6 +66,7 @@ class UnitOfWork:
         self.clocks = Clocks(connection)
         self.commands = Commands(connection)
         self.configurations = Configurations(connection)
+        self.corrections = Corrections(connection)
         self.coverage = Coverage(connection)
         self.events = Events(connection)
         self.figures = Figures(connection)

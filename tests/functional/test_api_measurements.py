@@ -109,6 +109,8 @@ def test_consumption_is_by_the_clock_of_the_site(
             "end": "2026-06-01T21:00:00Z",
             "value": "3.000",
             "estimated": False,
+            "corrected": False,
+            "quality": "measured",
             "measured_percent": "100.0",
         }
     ]

@@ -19,8 +19,9 @@ from cloud.api.app import create_api
 from cloud.api.rate import Rate
 from cloud.api.statement_examples import NEW_TARIFF
 from cloud.domain.tariff_check import open_tariff
-from cloud.services import accounts, commands, inventory, points, statements, tariffs
+from cloud.services import accounts, commands, corrections, inventory, points, statements, tariffs
 from cloud.services.configuration import desire
+from cloud.services.corrections import NewCorrection
 from cloud.services.ingest import ingest
 from cloud.services.points import Change, NewPoint
 from cloud.services.store import Store
@@ -74,6 +75,8 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     tariffs.put(sqlite_store, tariff, Change("ana", NOW))
     tariffs.assign(sqlite_store, point.id, date(2026, 1, 1), "water", Change("ana", NOW))
     statement = statements.issue(sqlite_store, point.id, "2026-05", Change("ana", NOW))
+    wrong = NewCorrection(NOW - 5 * 3_600_000)
+    made = corrections.correct(sqlite_store, volume, wrong, Change("ana", NOW, "wrong"))
     command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
     return {
         "site_id": 1,
@@ -88,6 +91,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "start": "2026-09-20T00:00:00Z",
         "point_id": point.id,
         "statement_id": statement.issued.id,
+        "correction_id": made.id,
         "key": "water",
         "site": site.key,
     }

@@ -21,6 +21,8 @@ OTHERS = {
     "POST /api/v1/commands/{command_id}/cancel": Scope.COMMAND,
     "PUT /api/v1/gateways/{gateway_id}/configuration": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/statements": Scope.BILL,
+    "POST /api/v1/registers/{register_id}/corrections": Scope.BILL,
+    "POST /api/v1/registers/{register_id}/corrections/{correction_id}/withdraw": Scope.BILL,
     "PUT /api/v1/metering-points/{point_id}/tariff": Scope.CONFIGURE,
     "PUT /api/v1/metering-points/{point_id}/analyses": Scope.CONFIGURE,
     "PUT /api/v1/tariffs/{key}": Scope.CONFIGURE,

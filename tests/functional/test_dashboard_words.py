@@ -133,9 +133,9 @@ ALL = Decimal(100)
 def test_estimated_bars_are_hatched_and_unknown_ones_are_not_drawn() -> None:
     hour = timedelta(hours=1)
     periods = [
-        ConsumptionView(NOON, NOON + hour, Decimal("1.5"), False, ALL),
-        ConsumptionView(NOON + hour, NOON + 2 * hour, Decimal("0.5"), True, ALL),
-        ConsumptionView(NOON + 2 * hour, NOON + 3 * hour, None, False, ALL),
+        ConsumptionView(NOON, NOON + hour, Decimal("1.5"), False, False, ALL),
+        ConsumptionView(NOON + hour, NOON + 2 * hour, Decimal("0.5"), True, False, ALL),
+        ConsumptionView(NOON + 2 * hour, NOON + 3 * hour, None, False, False, ALL),
     ]
     options = charts.bars(periods, Kind.VOLUME, BERLIN, "%H:%M")
     text = str(options)

@@ -160,7 +160,7 @@ def test_falls(litres: tuple[int, ...], expected: list[tuple[int, int | None]]) 
 
 def test_a_reading_that_is_not_sure_is_no_fall() -> None:
     good = readings(1000, 1010, 1020)
-    doubtful = [*good.indices[:2], replace(good.indices[2], value=500, sure=False)]
+    doubtful = [*good.indices[:2], replace(good.indices[2], value=500).doubtful]
     assert find_falls(Readings(doubtful, 3), history([]), FALL) == []
 
 

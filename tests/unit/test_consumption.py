@@ -172,7 +172,7 @@ def test_an_amount(start: Boundary, end: Boundary, expected: tuple[int | None, b
 
 
 def test_a_reading_that_is_not_good_makes_its_periods_estimated() -> None:
-    doubtful = Index(HOUR, 1200, sure=False)
+    doubtful = Index(HOUR, 1200).doubtful
     first, second = amounts(
         [
             EXACT,
