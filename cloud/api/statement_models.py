@@ -55,7 +55,6 @@ class Cost(Model):
     gross: Exact
     quantity: Exact
     estimated: Exact = Field(description="How much of the quantity is")
-    corrected: Exact = Field(description="How much of it lies where somebody corrected readings")
     missing_s: int = Field(description="Seconds of which nothing is known, and nothing priced")
     not_priced: list[NotPriced] = Field(description="On days that no version covers")
 
@@ -138,6 +137,7 @@ class StatementContent(Model):
     days: list[DayUse]
     quantity: Exact = Field(description="The sum of the days, in `unit`")
     estimated: Exact = Field(description="How much of the quantity is")
+    corrected: Exact = Field(description="How much of it lies where somebody corrected readings")
     missing_s: int = Field(description="Seconds of which nothing is known")
     measured_percent: Exact = Field(description="Time between readings that are near each other")
     priced: Priced
