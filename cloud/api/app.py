@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from cloud.api import (
     commands,
+    completeness,
     configuration,
     corrections,
     events,
@@ -39,6 +40,7 @@ from common.clock import Clock
 AGGREGATES = (
     sites,
     gateways,
+    completeness,
     configuration,
     meters,
     registers,

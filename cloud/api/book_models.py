@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from cloud.api.models import Model, Time
+from cloud.api.models import Exact, Model, Time
 
 
 def _encoded(value: object) -> object:
@@ -117,6 +117,24 @@ class DeviceCompleteness(Model):
     name: str
     days: list[Completeness]
     registers: list[RegisterCompleteness]
+
+
+class GatewayDay(Model):
+    """How complete a local day is at a gateway, from what is summed up."""
+
+    gateway_id: int
+    gateway: str
+    site: str
+    timezone: str
+    start: Time
+    end: Time
+    registers: int = Field(description="Active ones that promise readings")
+    whole: int = Field(description="Those that lack none")
+    expected: int = Field(description="By their intervals, until now")
+    got: int = Field(description="Readings with a value, of each register not more than expected")
+    missing: int
+    percent: Exact | None = Field(description="Cut off to a tenth; null: none was expected")
+    behind: int = Field(description="Hours that have news which are still to be summed up")
 
 
 class GatewayCompleteness(Model):

@@ -264,6 +264,21 @@ DEVICE_COMPLETENESS: Example = {
     "days": [COMPLETENESS],
     "registers": [REGISTER_COMPLETENESS],
 }
+GATEWAY_DAY: Example = {
+    "gateway_id": 1,
+    "gateway": "hall-1",
+    "site": "hall",
+    "timezone": "Europe/Bucharest",
+    "start": "2026-06-01T21:00:00Z",
+    "end": "2026-06-02T21:00:00Z",
+    "registers": 12,
+    "whole": 11,
+    "expected": 17280,
+    "got": 17240,
+    "missing": 40,
+    "percent": "99.7",
+    "behind": 0,
+}
 GATEWAY_COMPLETENESS: Example = {
     "gateway": "hall-1",
     "timezone": "Europe/Bucharest",
@@ -299,6 +314,7 @@ OF: dict[str, Example] = {
     "RegisterCompleteness": REGISTER_COMPLETENESS,
     "DeviceCompleteness": DEVICE_COMPLETENESS,
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
+    "GatewayDay": GATEWAY_DAY,
     **OF_POINTS,
     **OF_CORRECTIONS,
     **OF_IMPORTS,

@@ -4,11 +4,36 @@ Times are epoch milliseconds. What is due each ``width`` ms is counted in slots 
 slot n begins at ``origin`` + n * ``width``.
 """
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, case, func, literal, select
 
 from cloud.domain.completeness import BLOCK, Run, Slots, runs_of
-from cloud.storage.tables import device, event, reading, register
+from cloud.storage.tables import (
+    daily,
+    device,
+    event,
+    gateway,
+    latest,
+    mark,
+    reading,
+    register,
+    site,
+)
 from common.reading import Quality
+
+
+class DayRow(NamedTuple):
+    """A register that promises readings, and how many with a value are summed up of a day."""
+
+    gateway_id: int
+    gateway: str
+    site: str
+    timezone: str
+    interval_s: int
+    added_at: int
+    newest_at: int | None
+    readings: int
 
 
 class Coverage:
@@ -45,6 +70,50 @@ class Coverage:
             (int(start) // slots.width, [int(bits) for bits in row])
             for start, *row in self._connection.execute(query)
         )
+
+    def timezones(self) -> list[str]:
+        """Of all sites, each once."""
+        return list(self._connection.scalars(select(site.c.timezone).distinct()))
+
+    def of_day(self, timezone: str, start: int) -> list[DayRow]:
+        """The active registers at sites of this time zone that promise readings, with what is
+        summed up of the local day that begins at ``start``."""
+        query = (
+            select(
+                gateway.c.id,
+                gateway.c.key,
+                site.c.key,
+                site.c.timezone,
+                register.c.interval_s,
+                register.c.added_at,
+                latest.c.at,
+                func.coalesce(daily.c.readings, 0),
+            )
+            .select_from(site)
+            .join(gateway, gateway.c.site_id == site.c.id)
+            .join(device, device.c.gateway_id == gateway.c.id)
+            .join(register, register.c.device_id == device.c.id)
+            .outerjoin(latest, latest.c.register_id == register.c.id)
+            .outerjoin(daily, (daily.c.register_id == register.c.id) & (daily.c.at == start))
+            .where(site.c.timezone == timezone, device.c.active, register.c.active)
+            .where(register.c.interval_s > 0)
+        )
+        return [DayRow(*row) for row in self._connection.execute(query)]
+
+    def behind(self, timezone: str, start: int, end: int) -> dict[int, int]:
+        """By gateway at sites of this time zone: how many of the registers' hours that begin from
+        ``start`` to ``end`` are still to be summed up."""
+        query = (
+            select(gateway.c.id, func.count())
+            .select_from(site)
+            .join(gateway, gateway.c.site_id == site.c.id)
+            .join(device, device.c.gateway_id == gateway.c.id)
+            .join(register, register.c.device_id == device.c.id)
+            .join(mark, mark.c.register_id == register.c.id)
+            .where(site.c.timezone == timezone, mark.c.at >= start, mark.c.at < end)
+            .group_by(gateway.c.id)
+        )
+        return {id_: n for id_, n in self._connection.execute(query)}  # noqa: C416
 
     def added_at(self, register_ids: list[int]) -> dict[int, int]:
         """By register: when a catalog first had it; 0 when that is not known."""

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, text
 
 from cloud.domain.consumption import HOUR_MS, Step
-from cloud.services import metering
+from cloud.services import fleet, metering
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from common.clock import to_ms
@@ -71,6 +71,16 @@ def test_consumption_is_found_by_key(
     store, register, statements = asked
     assert metering.consumption(store, register, step, NOW - timedelta(days=days), NOW)
     assert _found_by_key(store, statements) >= 3
+
+
+def test_the_completeness_of_a_fleet_is_found_by_key(
+    asked: tuple[Store, int, list[tuple[str, object]]],
+) -> None:
+    store, _, statements = asked
+    day = (NOW - timedelta(days=3)).date()
+    [gateway] = fleet.completeness(store, day, to_ms(NOW))
+    assert gateway.got == 5 * 24 * 4
+    assert _found_by_key(store, statements) >= 1
 
 
 def test_readings_curves_and_newest_values_are_found_by_key(

@@ -57,6 +57,7 @@ ROUTES = {
     "GET /api/v1/metering-points/{point_id}/statements",
     "POST /api/v1/metering-points/{point_id}/statements",
     "GET /api/v1/statements/{statement_id}",
+    "GET /api/v1/completeness",
     "GET /api/v1/registers/{register_id}/corrections",
     "POST /api/v1/registers/{register_id}/corrections",
     "POST /api/v1/registers/{register_id}/corrections/{correction_id}/withdraw",
