@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cloud.api.gas_examples import OF_GAS
 from cloud.api.import_examples import OF_IMPORTS
 from cloud.api.point_examples import OF_POINTS
 from cloud.api.statement_examples import OF_STATEMENTS
@@ -297,6 +298,7 @@ OF: dict[str, Example] = {
     "DeviceCompleteness": DEVICE_COMPLETENESS,
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
     **OF_POINTS,
+    **OF_GAS,
     **OF_IMPORTS,
     **OF_STATEMENTS,
 }

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from cloud.domain.cost import EXACT, Line
+from cloud.domain.gas_energy import GasUse
 from cloud.domain.pricing import Priced, used
 from cloud.domain.usage import ZERO, Usage
 
@@ -46,6 +47,8 @@ class DayUse(Struct, frozen=True):
 class Statement(Struct, frozen=True, kw_only=True):
     """The month ``start`` to before ``end`` of a metering point.
 
+    ``gas``: how the volume became the energy that is priced; empty where none is.
+
     ``quantity`` is the sum of the days, ``estimated`` how much of it is; for ``missing_s`` nothing
     is known. ``measured_percent``: how much of the time lies between readings that are near.
     """
@@ -67,6 +70,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     missing_s: int
     measured_percent: Decimal
     priced: Priced
+    gas: tuple[GasUse, ...] = ()
 
 
 class Difference(Struct, frozen=True):
@@ -96,17 +100,21 @@ class DayDifference(Struct, frozen=True):
 
 
 class Differences(Struct, frozen=True):
-    """What has changed since: only figures that are others. ``meters``: all, if one is another."""
+    """What has changed since: only figures that are others.
+
+    ``meters`` and ``gas``: all of them, if one is another.
+    """
 
     totals: tuple[Difference, ...]
     lines: tuple[LineDifference, ...]
     days: tuple[DayDifference, ...]
     meters: tuple[MeterUse, ...]
+    gas: tuple[GasUse, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether there is any."""
-        return bool(self.totals or self.lines or self.days or self.meters)
+        return bool(self.totals or self.lines or self.days or self.meters or self.gas)
 
 
 def days_of(usage: Sequence[Usage], zone: ZoneInfo) -> tuple[DayUse, ...]:
@@ -136,6 +144,7 @@ def differences(then: Statement, now: Statement) -> Differences:
             lines=tuple(_lines(then, now)),
             days=tuple(_days(then, now)),
             meters=now.meters if now.meters != then.meters else (),
+            gas=now.gas if now.gas != then.gas else (),
         )
 
 

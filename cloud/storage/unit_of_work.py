@@ -23,6 +23,7 @@ from cloud.storage.clocks import Clocks
 from cloud.storage.commands import Commands
 from cloud.storage.configurations import Configurations
 from cloud.storage.coverage import Coverage
+from cloud.storage.definitions import Definitions
 from cloud.storage.engine import READ_ONLY, StorageAway, Trouble, open_engine, translate
 from cloud.storage.events import Events
 from cloud.storage.figures import Figures
@@ -66,6 +67,7 @@ class UnitOfWork:
         self.commands = Commands(connection)
         self.configurations = Configurations(connection)
         self.coverage = Coverage(connection)
+        self.definitions = Definitions(connection)
         self.events = Events(connection)
         self.figures = Figures(connection)
         self.findings = Findings(connection)

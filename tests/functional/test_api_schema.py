@@ -1,6 +1,7 @@
 """The whole REST API, asked by schemathesis: no server error, all answers as their schemas say."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,8 +19,17 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from cloud.api.app import create_api
 from cloud.api.rate import Rate
 from cloud.api.statement_examples import NEW_TARIFF
+from cloud.domain.gas_energy import CalorificValue, GasArea
 from cloud.domain.tariff_check import open_tariff
-from cloud.services import accounts, commands, inventory, points, statements, tariffs
+from cloud.services import (
+    accounts,
+    commands,
+    gas_energy,
+    inventory,
+    points,
+    statements,
+    tariffs,
+)
 from cloud.services.configuration import desire
 from cloud.services.ingest import ingest
 from cloud.services.points import Change, NewPoint
@@ -40,6 +50,7 @@ EXAMPLES = 3
 NOT_SAID: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
 """A schema says neither that ``end`` is after ``start`` nor that 1.0 will do for 1."""
 
+HS = CalorificValue(valid_from=date(2026, 1, 1), hs=Decimal("11.3"))
 DAYS = {"start": "2026-06-01", "end": "2026-07-01"}
 
 Known = dict[str, str | int]
@@ -74,6 +85,11 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     tariffs.put(sqlite_store, tariff, Change("ana", NOW))
     tariffs.assign(sqlite_store, point.id, date(2026, 1, 1), "water", Change("ana", NOW))
     statement = statements.issue(sqlite_store, point.id, "2026-05", Change("ana", NOW))
+    for key in ("water", "mill-valley"):
+        gas_area = GasArea(key=key, name="Valley", values=(HS,))
+        gas_energy.put_area(sqlite_store, gas_area, Change("ana", NOW))
+    wanted = NewPoint("boiler", "Boiler", site.key, Medium.GAS, Kind.VOLUME)
+    gas = points.create(sqlite_store, wanted, Change("ana", NOW))
     command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
     return {
         "site_id": 1,
@@ -87,6 +103,9 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "seq": 1,
         "start": "2026-09-20T00:00:00Z",
         "point_id": point.id,
+        "gas_id": gas.id,
+        "altitude_m": 33,
+        "pressure_mbar": 22,
         "statement_id": statement.issued.id,
         "key": "water",
         "site": site.key,
@@ -143,6 +162,8 @@ def known_as(name: str, operation: Operation, known: Known) -> str | int:
     """What is known by the name of a parameter; an output where it must be one."""
     if operation.path.endswith("/cost"):
         return known.get(name, 1) if name == "point_id" else DAYS[name]
+    if name == "point_id" and operation.path.endswith(("/gas", "/energy")):
+        return known["gas_id"]
     ordered = "/outputs" in operation.path or "/commands" in operation.path
     return known["output" if name == "register_id" and ordered else name]
 
