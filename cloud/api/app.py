@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from cloud.api import (
     commands,
     configuration,
+    degree_days,
     events,
     export,
     gas,
@@ -45,6 +46,7 @@ AGGREGATES = (
     outputs,
     points,
     gas,
+    degree_days,
     tariffs,
     statements,
     commands,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cloud.api.degree_day_examples import OF_DEGREE_DAYS
 from cloud.api.gas_examples import OF_GAS
 from cloud.api.import_examples import OF_IMPORTS
 from cloud.api.point_examples import OF_POINTS
@@ -299,6 +300,7 @@ OF: dict[str, Example] = {
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
     **OF_POINTS,
     **OF_GAS,
+    **OF_DEGREE_DAYS,
     **OF_IMPORTS,
     **OF_STATEMENTS,
 }

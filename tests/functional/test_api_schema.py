@@ -19,11 +19,13 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from cloud.api.app import create_api
 from cloud.api.rate import Rate
 from cloud.api.statement_examples import NEW_TARIFF
+from cloud.domain.degree_days import Heating
 from cloud.domain.gas_energy import CalorificValue, GasArea
 from cloud.domain.tariff_check import open_tariff
 from cloud.services import (
     accounts,
     commands,
+    degree_days,
     gas_energy,
     inventory,
     points,
@@ -74,6 +76,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         data.add_event(stream, n, gateway, at=NOW - n)
         data.add_rejected(stream, n)
         data.add_quarantined("topic", b"\xff", "no batch")
+    outside = data.add_register(device, "outside", kind=Kind.TEMPERATURE, decimals=1)
     other = data.add_register(device, "other", kind=Kind.OUTPUT, decimals=0)
     data.close()
     desire(sqlite_store, gateway, "", set_by="ana", now_ms=NOW)
@@ -90,6 +93,8 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         gas_energy.put_area(sqlite_store, gas_area, Change("ana", NOW))
     wanted = NewPoint("boiler", "Boiler", site.key, Medium.GAS, Kind.VOLUME)
     gas = points.create(sqlite_store, wanted, Change("ana", NOW))
+    heating = Heating(register_id=outside)
+    degree_days.put(sqlite_store, point.id, heating, Change("ana", NOW))
     command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
     return {
         "site_id": 1,
@@ -97,6 +102,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "meter_id": device,
         "register_id": volume,
         "output": roof,
+        "outside": outside,
         "command_id": command.id,
         "stream": STREAM,
         "version": 1,
@@ -164,6 +170,8 @@ def known_as(name: str, operation: Operation, known: Known) -> str | int:
         return known.get(name, 1) if name == "point_id" else DAYS[name]
     if name == "point_id" and operation.path.endswith(("/gas", "/energy")):
         return known["gas_id"]
+    if name == "register_id" and operation.path.endswith("/heating"):
+        return known["outside"]
     ordered = "/outputs" in operation.path or "/commands" in operation.path
     return known["output" if name == "register_id" and ordered else name]
 

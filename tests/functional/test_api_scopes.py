@@ -24,6 +24,7 @@ OTHERS = {
     "PUT /api/v1/metering-points/{point_id}/tariff": Scope.CONFIGURE,
     "PUT /api/v1/metering-points/{point_id}/analyses": Scope.CONFIGURE,
     "PUT /api/v1/metering-points/{point_id}/gas": Scope.CONFIGURE,
+    "PUT /api/v1/metering-points/{point_id}/heating": Scope.CONFIGURE,
     "PUT /api/v1/gas-areas/{key}": Scope.CONFIGURE,
     "PUT /api/v1/tariffs/{key}": Scope.CONFIGURE,
     "POST /api/v1/import/readings": Scope.CONFIGURE,
