@@ -3,6 +3,8 @@
 from typing import Any
 
 from cloud.api.correction_models import OF_CORRECTIONS
+from cloud.api.degree_day_examples import OF_DEGREE_DAYS
+from cloud.api.gas_examples import OF_GAS
 from cloud.api.import_examples import OF_IMPORTS
 from cloud.api.point_examples import OF_POINTS
 from cloud.api.statement_examples import OF_STATEMENTS
@@ -317,6 +319,8 @@ OF: dict[str, Example] = {
     "GatewayDay": GATEWAY_DAY,
     **OF_POINTS,
     **OF_CORRECTIONS,
+    **OF_GAS,
+    **OF_DEGREE_DAYS,
     **OF_IMPORTS,
     **OF_STATEMENTS,
 }

@@ -202,6 +202,7 @@ STATEMENT: Example = {
             "totals": [{"currency": "RON", "net": "20.40", "tax": "1.84", "gross": "22.24"}],
             "without_tariff": [],
         },
+        "gas": [],
     },
     "since": {
         "changed": True,
@@ -250,6 +251,7 @@ STATEMENT: Example = {
                 "end_estimated": False,
             }
         ],
+        "gas": [],
     },
 }
 ISSUING: Example = {"month": "2026-06", "reason": ""}

@@ -4,6 +4,7 @@ from datetime import date
 
 from pydantic import ConfigDict, Field
 
+from cloud.api.gas_models import GasUse
 from cloud.api.models import Exact, KindName, MediumName, Model, Time
 
 _Then = Field(description="null: it was not there")
@@ -141,6 +142,7 @@ class StatementContent(Model):
     missing_s: int = Field(description="Seconds of which nothing is known")
     measured_percent: Exact = Field(description="Time between readings that are near each other")
     priced: Priced
+    gas: list[GasUse] = Field(description="How gas became the energy that was priced")
 
 
 class Difference(Model):
@@ -177,6 +179,7 @@ class Differences(Model):
     lines: list[LineDifference]
     days: list[DayDifference]
     meters: list[MeterUse] = Field(description="As they would be now, if one is another; else none")
+    gas: list[GasUse] = Field(description="As it would be now, if a part is another; else none")
 
 
 class Issued(Model):

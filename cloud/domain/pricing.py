@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from cloud.domain.cost import EXACT, Cost, NotPriced, cost
-from cloud.domain.tariffs import Tariff
+from cloud.domain.tariffs import UNITS, Tariff
 from cloud.domain.usage import ZERO, Usage
 
 
@@ -54,10 +54,16 @@ class Priced(Struct, frozen=True):
     without_tariff: tuple[NotPriced, ...]
 
 
-def price(assignments: Sequence[Assignment], usage: Sequence[Usage], zone: ZoneInfo) -> Priced:
+def price(
+    assignments: Sequence[Assignment],
+    usage: Sequence[Usage],
+    zone: ZoneInfo,
+    energy: Sequence[Usage] | None = None,
+) -> Priced:
     """The cost of ``usage`` by the tariffs that are assigned; each for its own days.
 
     A tariff that is assigned again where it is in force changes nothing: its month is one.
+    ``energy`` is the same usage, of gas, in Wh: tariffs by energy price that.
 
     Raises as ``cost``.
     """
@@ -69,17 +75,26 @@ def price(assignments: Sequence[Assignment], usage: Sequence[Usage], zone: ZoneI
         return ordered[place - 1] if place else NONE
 
     spans, bare = [], []
+    position = 0
     for _, group in groupby(usage, lambda one: _key(assigned(one))):
         part = list(group)
+        first, position = position, position + len(part)
         start, end = _days(part, zone)
         tariff, revision = assigned(part[0]).tariff, assigned(part[0]).revision
         if tariff is None:
             length = part[-1].end - part[0].start
             bare.append(NotPriced(start, end, length // timedelta(seconds=1), used(part)))
             continue
+        if energy is not None and by_energy(tariff):
+            part = list(energy[first:position])
         found = cost(tariff, part, zone)
         spans.append(PricedSpan(tariff.key, tariff.name, revision, start, end, found))
     return Priced(tuple(spans), _totals(spans), tuple(bare))
+
+
+def by_energy(tariff: Tariff) -> bool:
+    """Whether what it prices is energy."""
+    return UNITS[tariff.unit].base == "Wh"
 
 
 def used(usage: Sequence[Usage]) -> Decimal:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from cloud.domain.cost import EXACT, Line
+from cloud.domain.gas_energy import GasUse
 from cloud.domain.pricing import Priced, used
 from cloud.domain.usage import ZERO, Usage
 
@@ -48,8 +49,9 @@ class Statement(Struct, frozen=True, kw_only=True):
     """The month ``start`` to before ``end`` of a metering point.
 
     ``quantity`` is the sum of the days, ``estimated`` and ``corrected`` how much of it is; for
-    ``missing_s`` nothing is known. ``measured_percent``: how much of the time lies
-    between readings that are near.
+    ``missing_s`` nothing is known. ``measured_percent``: how much of the time lies between
+    readings that are near. ``gas``: how the volume became the energy that is priced; empty where
+    none is.
     """
 
     point: str
@@ -70,6 +72,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     measured_percent: Decimal
     priced: Priced
     corrected: Decimal = ZERO
+    gas: tuple[GasUse, ...] = ()
 
 
 class Difference(Struct, frozen=True):
@@ -99,17 +102,21 @@ class DayDifference(Struct, frozen=True):
 
 
 class Differences(Struct, frozen=True):
-    """What has changed since: only figures that are others. ``meters``: all, if one is another."""
+    """What has changed since: only figures that are others.
+
+    ``meters`` and ``gas``: all of them, if one is another.
+    """
 
     totals: tuple[Difference, ...]
     lines: tuple[LineDifference, ...]
     days: tuple[DayDifference, ...]
     meters: tuple[MeterUse, ...]
+    gas: tuple[GasUse, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether there is any."""
-        return bool(self.totals or self.lines or self.days or self.meters)
+        return bool(self.totals or self.lines or self.days or self.meters or self.gas)
 
 
 def days_of(usage: Sequence[Usage], zone: ZoneInfo) -> tuple[DayUse, ...]:
@@ -140,6 +147,7 @@ def differences(then: Statement, now: Statement) -> Differences:
             lines=tuple(_lines(then, now)),
             days=tuple(_days(then, now)),
             meters=now.meters if now.meters != then.meters else (),
+            gas=now.gas if now.gas != then.gas else (),
         )
 
 

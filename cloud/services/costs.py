@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from cloud.domain.consumption import Step, midnight
+from cloud.domain.gas_energy import GasUse, energy_usage, gas_uses
 from cloud.domain.pricing import Priced, price
+from cloud.domain.tariffs import UNITS
 from cloud.domain.usage import Usage
 from cloud.services.boundaries import zone_of
+from cloud.services.gas_energy import factors, is_gas_volume
 from cloud.services.point_views import PointView
 from cloud.services.points import consumption_in, view_of
 from cloud.services.tariffs import assignments
@@ -68,5 +71,25 @@ def usage(uow: UnitOfWork, point: PointView, start: date, end: date) -> list[Usa
 
 
 def priced(uow: UnitOfWork, point: PointView, hours: Sequence[Usage]) -> Priced:
-    """What these hours of the point cost."""
-    return price(assignments(uow, point), hours, zone_of(point.timezone))
+    """What these hours of the point cost; of gas by tariffs for energy, its energy."""
+    zone = zone_of(point.timezone)
+    energy = None
+    if is_gas_volume(point):
+        energy = energy_usage(hours, factors(uow, point.id), zone)
+    return price(assignments(uow, point), hours, zone, energy)
+
+
+def gas_of(
+    uow: UnitOfWork, point: PointView, hours: Sequence[Usage], cost: Priced
+) -> tuple[GasUse, ...]:
+    """How gas became the energy that was priced; empty where none was."""
+    spans = [one for one in cost.spans if UNITS[one.cost.unit].base == "Wh"]
+    if not spans or not is_gas_volume(point):
+        return ()
+    zone = zone_of(point.timezone)
+
+    def is_priced(one: Usage) -> bool:
+        day = one.start.astimezone(zone).date()
+        return any(span.start <= day < span.end for span in spans)
+
+    return gas_uses(filter(is_priced, hours), factors(uow, point.id), zone)

@@ -18,7 +18,7 @@ from cloud.domain.statements import (
     differences,
 )
 from cloud.services.boundaries import zone_of
-from cloud.services.costs import check_days, priced, usage
+from cloud.services.costs import check_days, gas_of, priced, usage
 from cloud.services.point_views import PointView
 from cloud.services.points import Change, consumption_in, note, view_of
 from cloud.storage.points import InstalledRow
@@ -63,6 +63,13 @@ def issue(store: Store, point_id: int, month: str, change: Change) -> StatementV
         content = _statement(uow, point, start, end)
     if not content.priced.spans:
         raise Permanent(f"month: no tariff is assigned on any day of {month}; assign one")
+    for use in content.gas:
+        if use.energy is None:
+            last = use.end - timedelta(days=1)
+            raise Permanent(
+                f"month: no z and Hs are in force on {use.start} to {last}, so that there is no "
+                "energy to be priced; put them"
+            )
     text = msgspec.json.encode(content).decode()
     row = StatementRow(0, point_id, month, change.now_ms, change.by, _hash(text))
 
@@ -134,6 +141,7 @@ def _statement(uow: UnitOfWork, point: PointView, start: date, end: date) -> Sta
     days = days_of(hours, zone)
     [whole] = consumption_in(uow, point.id, Step.MONTH, first, last)
     installed = uow.points.installed([point.id])
+    cost = priced(uow, point, hours)
     return Statement(
         point=point.key,
         name=point.name,
@@ -156,7 +164,8 @@ def _statement(uow: UnitOfWork, point: PointView, start: date, end: date) -> Sta
         corrected=used([one for one in hours if one.corrected]),
         missing_s=sum(one.missing_s for one in days),
         measured_percent=whole.measured_percent,
-        priced=priced(uow, point, hours),
+        priced=cost,
+        gas=gas_of(uow, point, hours, cost),
     )
 
 

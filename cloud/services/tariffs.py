@@ -5,9 +5,10 @@ from datetime import date, datetime
 
 import msgspec
 
-from cloud.domain.pricing import Assignment
+from cloud.domain.pricing import Assignment, by_energy
 from cloud.domain.tariff_check import check
 from cloud.domain.tariffs import UNITS, Tariff
+from cloud.services.gas_energy import is_gas_volume
 from cloud.services.point_views import ChangeView, PointView
 from cloud.services.points import Change, changes_of, note, note_on, view_of
 from cloud.storage.tariffs import TariffRow
@@ -142,6 +143,8 @@ def _assigned(uow: UnitOfWork, point_id: int) -> list[AssignmentView]:
 
 
 def _check_unit(tariff: Tariff, point: PointView) -> None:
+    if is_gas_volume(point) and by_energy(tariff):
+        return
     if UNITS[tariff.unit].base != point.unit:
         of = point.unit or "no unit"
         raise Permanent(

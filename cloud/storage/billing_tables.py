@@ -32,3 +32,12 @@ statement = new_table(
     Column("hash", Key(64), nullable=False),  # SHA-256 of the content
     UniqueConstraint("point_id", "month"),
 )
+
+definition = new_table(
+    "definition",  # what figures are derived by: of gas areas, and of metering points
+    Column("what", Key(16), primary_key=True),
+    Column("subject", Key(), primary_key=True),  # an area's key, a point's id
+    Column("text", LongText, nullable=False),  # JSON
+    Column("revision", Integer, nullable=False),  # 1, and one more with every change
+    Column("changed_at", Millis, nullable=False),
+)

@@ -24,6 +24,7 @@ from cloud.storage.commands import Commands
 from cloud.storage.configurations import Configurations
 from cloud.storage.corrections import Corrections
 from cloud.storage.coverage import Coverage
+from cloud.storage.definitions import Definitions
 from cloud.storage.engine import READ_ONLY, StorageAway, Trouble, open_engine, translate
 from cloud.storage.events import Events
 from cloud.storage.figures import Figures
@@ -68,6 +69,7 @@ class UnitOfWork:
         self.configurations = Configurations(connection)
         self.corrections = Corrections(connection)
         self.coverage = Coverage(connection)
+        self.definitions = Definitions(connection)
         self.events = Events(connection)
         self.figures = Figures(connection)
         self.findings = Findings(connection)

@@ -1,6 +1,7 @@
 """The whole REST API, asked by schemathesis: no server error, all answers as their schemas say."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,8 +19,20 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from cloud.api.app import create_api
 from cloud.api.rate import Rate
 from cloud.api.statement_examples import NEW_TARIFF
+from cloud.domain.degree_days import Heating
+from cloud.domain.gas_energy import CalorificValue, GasArea
 from cloud.domain.tariff_check import open_tariff
-from cloud.services import accounts, commands, corrections, inventory, points, statements, tariffs
+from cloud.services import (
+    accounts,
+    commands,
+    corrections,
+    degree_days,
+    gas_energy,
+    inventory,
+    points,
+    statements,
+    tariffs,
+)
 from cloud.services.configuration import desire
 from cloud.services.corrections import NewCorrection
 from cloud.services.ingest import ingest
@@ -41,6 +54,7 @@ EXAMPLES = 3
 NOT_SAID: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
 """A schema says neither that ``end`` is after ``start`` nor that 1.0 will do for 1."""
 
+HS = CalorificValue(valid_from=date(2026, 1, 1), hs=Decimal("11.3"))
 DAYS = {"start": "2026-06-01", "end": "2026-07-01"}
 
 Known = dict[str, str | int]
@@ -64,6 +78,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         data.add_event(stream, n, gateway, at=NOW - n)
         data.add_rejected(stream, n)
         data.add_quarantined("topic", b"\xff", "no batch")
+    outside = data.add_register(device, "outside", kind=Kind.TEMPERATURE, decimals=1)
     other = data.add_register(device, "other", kind=Kind.OUTPUT, decimals=0)
     data.close()
     desire(sqlite_store, gateway, "", set_by="ana", now_ms=NOW)
@@ -77,6 +92,13 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     statement = statements.issue(sqlite_store, point.id, "2026-05", Change("ana", NOW))
     wrong = NewCorrection(NOW - 5 * 3_600_000)
     made = corrections.correct(sqlite_store, volume, wrong, Change("ana", NOW, "wrong"))
+    for key in ("water", "mill-valley"):
+        gas_area = GasArea(key=key, name="Valley", values=(HS,))
+        gas_energy.put_area(sqlite_store, gas_area, Change("ana", NOW))
+    wanted = NewPoint("boiler", "Boiler", site.key, Medium.GAS, Kind.VOLUME)
+    gas = points.create(sqlite_store, wanted, Change("ana", NOW))
+    heating = Heating(register_id=outside)
+    degree_days.put(sqlite_store, point.id, heating, Change("ana", NOW))
     command = commands.issue(sqlite_store, register_id=other, value=1, issued_by="ana", now_ms=NOW)
     return {
         "site_id": 1,
@@ -84,12 +106,16 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "meter_id": device,
         "register_id": volume,
         "output": roof,
+        "outside": outside,
         "command_id": command.id,
         "stream": STREAM,
         "version": 1,
         "seq": 1,
         "start": "2026-09-20T00:00:00Z",
         "point_id": point.id,
+        "gas_id": gas.id,
+        "altitude_m": 33,
+        "pressure_mbar": 22,
         "statement_id": statement.issued.id,
         "correction_id": made.id,
         "key": "water",
@@ -147,6 +173,10 @@ def known_as(name: str, operation: Operation, known: Known) -> str | int:
     """What is known by the name of a parameter; an output where it must be one."""
     if operation.path.endswith("/cost"):
         return known.get(name, 1) if name == "point_id" else DAYS[name]
+    if name == "point_id" and operation.path.endswith(("/gas", "/energy")):
+        return known["gas_id"]
+    if name == "register_id" and operation.path.endswith("/heating"):
+        return known["outside"]
     ordered = "/outputs" in operation.path or "/commands" in operation.path
     return known["output" if name == "register_id" and ordered else name]
 

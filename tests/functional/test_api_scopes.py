@@ -25,6 +25,9 @@ OTHERS = {
     "POST /api/v1/registers/{register_id}/corrections/{correction_id}/withdraw": Scope.BILL,
     "PUT /api/v1/metering-points/{point_id}/tariff": Scope.CONFIGURE,
     "PUT /api/v1/metering-points/{point_id}/analyses": Scope.CONFIGURE,
+    "PUT /api/v1/metering-points/{point_id}/gas": Scope.CONFIGURE,
+    "PUT /api/v1/metering-points/{point_id}/heating": Scope.CONFIGURE,
+    "PUT /api/v1/gas-areas/{key}": Scope.CONFIGURE,
     "PUT /api/v1/tariffs/{key}": Scope.CONFIGURE,
     "POST /api/v1/import/readings": Scope.CONFIGURE,
     "POST /api/v1/import/metering-points": Scope.CONFIGURE,
@@ -43,6 +46,8 @@ MISSING = {
     "start": "2026-01-01T00:00:00Z",
     "register_id": "1",
     "key": "water",
+    "altitude_m": "33",
+    "pressure_mbar": "22",
 }
 
 Client = Callable[[Role, list[Scope]], TestClient]

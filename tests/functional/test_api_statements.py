@@ -136,6 +136,7 @@ def test_a_month_is_priced_and_issued_and_tells_what_has_changed_since(
         "day": "2026-06-01",
         "quantity": "0.240",
         "estimated": "0",
+        "corrected": "0",
         "missing_s": 0,
     }
     assert content["days"][29]["quantity"] is None
