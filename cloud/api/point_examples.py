@@ -55,6 +55,12 @@ REMOVING: Example = {
     "final_index": "1234.567",
     "reason": "the flat is empty",
 }
+RESETTING: Example = {
+    "at": "2026-06-20T09:30:00+03:00",
+    "final_index": "640.250",
+    "start_index": "0.000",
+    "reason": "the battery was exchanged",
+}
 CHANGE: Example = {
     "at": "2026-06-01T06:35:12Z",
     "by": "ana",
@@ -89,6 +95,7 @@ OF_POINTS: dict[str, Example] = {
     "Installing": INSTALLING,
     "Removing": REMOVING,
     "Exchange": EXCHANGE,
+    "Resetting": RESETTING,
     "Change": CHANGE,
     "Finding": FINDING,
     "NewAnalyses": NEW_ANALYSES,

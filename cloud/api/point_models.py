@@ -115,6 +115,21 @@ class Exchange(Installing):
     )
 
 
+class Resetting(Model):
+    """The meter that counts on from another index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: AwareDatetime = Field(description="A reading of that very time is of the new count")
+    final_index: IndexWanted | None = Field(
+        default=None, description="Just before; null: as the last reading, if it is near"
+    )
+    start_index: IndexWanted | None = Field(
+        default=None, description="Just after; null: as the next reading, if it is near"
+    )
+    reason: str = Field(default="", max_length=2000)
+
+
 class Change(Model):
     """Something that somebody did to a metering point."""
 

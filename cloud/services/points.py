@@ -164,7 +164,8 @@ def _consumption(
         spans += [
             span for span in looked.spans if span.last_at >= one.start_at and span.first_at < end_at
         ]
-    spans.sort(key=lambda span: span.first_at)
+    # Twice where a register counts on from another index in the middle of one.
+    spans = sorted(dict.fromkeys(spans), key=lambda span: span.first_at)
     chain = Chain([row.installation for row in installed])
     tolerance = max((tolerance_ms(row.interval_s) for row in installed), default=0)
     return periods(bounds, Boundaries(chain.marks(bounds, found), spans), tolerance, chain.decimals)

@@ -1,7 +1,7 @@
 """Metering points, and the installations of meters under them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -135,8 +135,16 @@ class Points:
                 multiplier=format(one.multiplier, "f"),
                 start_at=one.start_at,
                 start_index=one.start_index,
+                end_at=one.end_at,
+                final_index=one.final_index,
             )
         )
+
+    def split(self, row: InstalledRow, at: int, final_index: int, start_index: int) -> None:
+        """The same meter counts on from another index since ``at``."""
+        self.remove(row.installation.id, at, final_index)
+        rest = replace(row.installation, start_at=at, start_index=start_index)
+        self.install(row.point_id, rest, row.serial)
 
     def remove(self, installation_id: int, end_at: int, final_index: int) -> None:
         """A meter has counted for the point."""
