@@ -15,6 +15,7 @@ INSTALLATION: Example = {
     "start_index": "0.240",
     "end": None,
     "final_index": None,
+    "rollover": "100000.000",
 }
 METERING_POINT: Example = {
     "id": 2,
@@ -42,6 +43,7 @@ INSTALLING: Example = {
     "start_index": "0.240",
     "serial": "A1-2026-0117",
     "multiplier": "1",
+    "rollover": "100000",
     "reason": "",
 }
 EXCHANGE: Example = {

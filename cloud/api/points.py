@@ -221,4 +221,10 @@ def set_analyses(
 
 
 def _meter(wanted: point_models.Installing) -> NewMeter:
-    return NewMeter(wanted.register_id, wanted.start_index, wanted.serial, wanted.multiplier)
+    return NewMeter(
+        wanted.register_id,
+        wanted.start_index,
+        wanted.serial,
+        wanted.multiplier,
+        wanted.rollover,
+    )

@@ -18,6 +18,7 @@ class Installation:
 
     The indexes stand on the meter's face at these times, scaled by ``decimals``; what it counts
     times ``multiplier`` (above 0) is what was consumed. Without ``end_at`` it is still installed.
+    In the place of the index ``rollover`` its face shows 0 again.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Installation:
     end_at: int | None = None
     final_index: int | None = None
     multiplier: Decimal = Decimal(1)
+    rollover: int | None = None
 
 
 class Chain:

@@ -26,12 +26,14 @@ class NewMeter:
 
     ``start_index`` stands on its face then, in the register's base unit; None: as the readings
     around that time say. ``multiplier``: what it counts times this was consumed.
+    ``rollover``: the index in whose place its face shows 0 again, as 100000; None: not known.
     """
 
     register_id: int
     start_index: Decimal | None = None
     serial: str = ""
     multiplier: Decimal = Decimal(1)
+    rollover: Decimal | None = None
 
 
 def install(store: Store, point_id: int, meter: NewMeter, at: int, change: Change) -> PointView:
@@ -132,6 +134,7 @@ def _put_in(
         at,
         index,
         multiplier=meter.multiplier,
+        rollover=_rollover(meter.rollover, index, register.definition.decimals),
     )
     uow.points.install(point_id, one, meter.serial)
 
@@ -186,6 +189,15 @@ def _index(uow: UnitOfWork, register: RegisterRow, said: Decimal | None, at: int
     raise Permanent(f"{what}: no reading around {time_of(at)} tells it; read it from the meter")
 
 
+def _rollover(said: Decimal | None, index: int, decimals: int) -> int | None:
+    if said is None:
+        return None
+    rollover = scaled(said, decimals, "rollover")
+    if rollover <= index:
+        raise Permanent("rollover: expected more than the start index")
+    return rollover
+
+
 def scaled(said: Decimal, decimals: int, what: str) -> int:
     """An index that was said, exactly; raises Permanent."""
     try:
@@ -210,11 +222,12 @@ def _check_multiplier(multiplier: Decimal) -> None:
 
 
 def _words(meter: NewMeter) -> dict[str, str]:
-    return {
+    words = {
         "register_id": str(meter.register_id),
         "serial": meter.serial,
         "multiplier": format(meter.multiplier, "f"),
     }
+    return words if meter.rollover is None else words | {"rollover": format(meter.rollover, "f")}
 
 
 def _of(row: InstalledRow) -> str:
