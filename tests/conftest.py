@@ -92,6 +92,15 @@ def url(request: pytest.FixtureRequest) -> str:
     return found
 
 
+@pytest.fixture(params=["sqlite", "mariadb"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without a table, once on SQLite and once on a real MariaDB."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    url: str = request.getfixturevalue("mariadb").create_database(f"empty_{tmp_path.name}"[:60])
+    return url
+
+
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     """The store over that database."""

@@ -15,6 +15,7 @@ INSTALLATION: Example = {
     "start_index": "0.240",
     "end": None,
     "final_index": None,
+    "rollover": "100000.000",
 }
 METERING_POINT: Example = {
     "id": 2,
@@ -42,6 +43,7 @@ INSTALLING: Example = {
     "start_index": "0.240",
     "serial": "A1-2026-0117",
     "multiplier": "1",
+    "rollover": "100000",
     "reason": "",
 }
 EXCHANGE: Example = {
@@ -54,6 +56,12 @@ REMOVING: Example = {
     "at": "2026-06-30T09:30:00+03:00",
     "final_index": "1234.567",
     "reason": "the flat is empty",
+}
+RESETTING: Example = {
+    "at": "2026-06-20T09:30:00+03:00",
+    "final_index": "640.250",
+    "start_index": "0.000",
+    "reason": "the battery was exchanged",
 }
 CHANGE: Example = {
     "at": "2026-06-01T06:35:12Z",
@@ -89,6 +97,7 @@ OF_POINTS: dict[str, Example] = {
     "Installing": INSTALLING,
     "Removing": REMOVING,
     "Exchange": EXCHANGE,
+    "Resetting": RESETTING,
     "Change": CHANGE,
     "Finding": FINDING,
     "NewAnalyses": NEW_ANALYSES,

@@ -46,6 +46,7 @@ class Installation(Model):
     start_index: Exact
     end: Time | None = Field(description="null: it is installed")
     final_index: Exact | None
+    rollover: Exact | None = Field(description="In its place the face shows 0; null: not known")
 
 
 class MeteringPoint(Model):
@@ -104,6 +105,9 @@ class Installing(Model):
     multiplier: Annotated[
         Decimal, Field(gt=0, max_digits=18), JsonSchema({"type": "string", "examples": ["1"]})
     ] = Decimal(1)
+    rollover: IndexWanted | None = Field(
+        default=None, description="In the place of this index the face shows 0 again"
+    )
     reason: str = Field(default="", max_length=2000)
 
 
@@ -113,6 +117,21 @@ class Exchange(Installing):
     final_index: IndexWanted | None = Field(
         default=None, description="Of the old meter; null: as the readings around that time say"
     )
+
+
+class Resetting(Model):
+    """The meter that counts on from another index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: AwareDatetime = Field(description="A reading of that very time is of the new count")
+    final_index: IndexWanted | None = Field(
+        default=None, description="Just before; null: as the last reading, if it is near"
+    )
+    start_index: IndexWanted | None = Field(
+        default=None, description="Just after; null: as the next reading, if it is near"
+    )
+    reason: str = Field(default="", max_length=2000)
 
 
 class Change(Model):

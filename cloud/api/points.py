@@ -10,11 +10,12 @@ from cloud.api.deps import READ, Configurer, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
 from cloud.domain.consumption import Step
-from cloud.services import findings, installing, points
+from cloud.services import findings, installing, points, resets
 from cloud.services.findings import AnalysesView, FindingView
 from cloud.services.installing import NewMeter
 from cloud.services.point_views import ChangeView, PointView
 from cloud.services.points import Change, NewPoint
+from cloud.services.resets import Reset
 from cloud.services.views import ConsumptionView
 from common.clock import to_datetime, to_ms
 
@@ -130,6 +131,30 @@ def remove_meter(
     return installing.remove(store, point_id, wanted.final_index, to_ms(wanted.at), change)
 
 
+@router.post(
+    "/{point_id}/reset",
+    response_model=point_models.MeteringPoint,
+    responses=responses(404, 413),
+)
+def reset_meter(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Configurer,
+    point_id: RowId,
+    wanted: point_models.Resetting,
+) -> PointView:
+    """The same meter counts on from another index; consumption runs on. Needs the scope configure.
+
+    Its device was reset, or its index was set. The time may be long past, also that of a meter
+    that is gone. What is left out of the indexes is taken from the nearest reading; what was
+    counted between the two readings next to the reset is then left out.
+    """
+    change = Change(account.name, now_ms, wanted.reason)
+    indexes = Reset(wanted.final_index, wanted.start_index)
+    return resets.reset(store, point_id, indexes, to_ms(wanted.at), change)
+
+
 @router.get(
     "/{point_id}/consumption",
     response_model=list[models.Consumption],
@@ -196,4 +221,10 @@ def set_analyses(
 
 
 def _meter(wanted: point_models.Installing) -> NewMeter:
-    return NewMeter(wanted.register_id, wanted.start_index, wanted.serial, wanted.multiplier)
+    return NewMeter(
+        wanted.register_id,
+        wanted.start_index,
+        wanted.serial,
+        wanted.multiplier,
+        wanted.rollover,
+    )

@@ -1,7 +1,8 @@
 """Meters that come and go under a metering point: one index that runs on through every exchange.
 
 An installation counts from its start index. Of two that follow each other the second goes on where
-the first ended; between them nothing is consumed. Times are epoch milliseconds (UTC).
+the first ended; between them nothing is consumed. Both may be of the same register, which was reset
+between them. Times are epoch milliseconds (UTC).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ class Installation:
 
     The indexes stand on the meter's face at these times, scaled by ``decimals``; what it counts
     times ``multiplier`` (above 0) is what was consumed. Without ``end_at`` it is still installed.
+    In the place of the index ``rollover`` its face shows 0 again.
     """
 
     id: int
@@ -27,6 +29,7 @@ class Installation:
     end_at: int | None = None
     final_index: int | None = None
     multiplier: Decimal = Decimal(1)
+    rollover: int | None = None
 
 
 class Chain:
@@ -74,7 +77,8 @@ class Chain:
         start, end = self._start(place), self._end(place)
         known = before is not None and before.at >= one.start_at
         first = self._index(place, before) if before and known else start
-        ends = after is None or (one.end_at is not None and after.at > one.end_at)
+        # A reading at the very end is of what counts from then on: it may be the same register.
+        ends = after is None or (one.end_at is not None and after.at >= one.end_at)
         last = self._index(place, after) if after and not ends else end
         return Boundary(instant, first, first if first.at == instant else last)
 

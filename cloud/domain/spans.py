@@ -149,6 +149,16 @@ def unmeasured(bounds: Sequence[int], spans: Sequence[Span], tolerance: int) -> 
     return totals
 
 
+def falls(spans: Sequence[Span], more_than: int) -> Iterator[tuple[int, int]]:
+    """From when to when the index of one register fell by more than that, within a span or between
+    two; in order."""
+    for one, other in pairwise([*spans, None]):
+        if one and max(one.first_value - one.low, one.high - one.last_value) > more_than:
+            yield one.first_at, one.last_at
+        if one and other and one.last_value - other.first_value > more_than:
+            yield one.last_at, other.first_at
+
+
 def stretches(hours: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Hours (when they begin, in order), those put together that follow each other."""
     start = end = 0

@@ -181,9 +181,7 @@ def days_of(
 
 def usage_of(views: Sequence[ConsumptionView]) -> list[Usage]:
     """The same, to be reckoned with."""
-    return [
-        Usage(one.start, one.end, one.value, one.estimated, one.corrected) for one in views
-    ]
+    return [Usage(one.start, one.end, one.value, one.estimated, one.corrected) for one in views]
 
 
 def _view(

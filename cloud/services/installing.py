@@ -26,12 +26,14 @@ class NewMeter:
 
     ``start_index`` stands on its face then, in the register's base unit; None: as the readings
     around that time say. ``multiplier``: what it counts times this was consumed.
+    ``rollover``: the index in whose place its face shows 0 again, as 100000; None: not known.
     """
 
     register_id: int
     start_index: Decimal | None = None
     serial: str = ""
     multiplier: Decimal = Decimal(1)
+    rollover: Decimal | None = None
 
 
 def install(store: Store, point_id: int, meter: NewMeter, at: int, change: Change) -> PointView:
@@ -49,11 +51,11 @@ def install(store: Store, point_id: int, meter: NewMeter, at: int, change: Chang
 
 def put_in(uow: UnitOfWork, point_id: int, meter: NewMeter, at: int, change: Change) -> None:
     """``install`` as a part of something."""
-    before = _locked(uow, point_id, [meter.register_id], at, change)
+    before = locked(uow, point_id, [meter.register_id], at, change)
     if before and before[-1].installation.end_at is None:
         raise Permanent(f"{_of(before[-1])} is installed already; exchange it")
     _put_in(uow, point_id, before, meter, at)
-    note(uow, point_id, "installed", change, at=_time(at), **_words(meter))
+    note(uow, point_id, "installed", change, at=time_of(at), **_words(meter))
 
 
 def remove(
@@ -63,9 +65,9 @@ def remove(
     ``install``."""
 
     def work(uow: UnitOfWork) -> PointView:
-        before = _locked(uow, point_id, [], at, change)
+        before = locked(uow, point_id, [], at, change)
         index = _take_out(uow, before, final_index, at)
-        note(uow, point_id, "removed", change, at=_time(at), final_index=index)
+        note(uow, point_id, "removed", change, at=time_of(at), final_index=index)
         return view_of(uow, point_id)
 
     return store.run(work)
@@ -84,17 +86,17 @@ def exchange(
     ``install``."""
 
     def work(uow: UnitOfWork) -> PointView:
-        before = _locked(uow, point_id, [meter.register_id], at, change)
+        before = locked(uow, point_id, [meter.register_id], at, change)
         index = _take_out(uow, before, final_index, at)
         _put_in(uow, point_id, uow.points.installed([point_id]), meter, at)
         words = {"final_index": index} | _words(meter)
-        note(uow, point_id, "exchanged", change, at=_time(at), **words)
+        note(uow, point_id, "exchanged", change, at=time_of(at), **words)
         return view_of(uow, point_id)
 
     return store.run(work)
 
 
-def _locked(
+def locked(
     uow: UnitOfWork, point_id: int, register_ids: Sequence[int], at: int, change: Change
 ) -> list[InstalledRow]:
     """What was and is installed at the point, which nobody else changes meanwhile."""
@@ -113,18 +115,18 @@ def _put_in(
     _check_multiplier(meter.multiplier)
     for row in before:
         if (row.installation.end_at or 0) > at:
-            raise Permanent(f"at: {_of(row)} counted until {_time(row.installation.end_at)}")
+            raise Permanent(f"at: {_of(row)} counted until {time_of(row.installation.end_at)}")
     for row in uow.points.installed_register(register.id):
         end_at = row.installation.end_at
         if end_at is None or end_at > at:
-            until = "counts" if end_at is None else f"counted until {_time(end_at)}"
+            until = "counts" if end_at is None else f"counted until {time_of(end_at)}"
             raise Permanent(f"register_id: {_of(row)} {until} for metering point {row.point_id}")
     index = _index(uow, register, meter.start_index, at, "start_index")
     mark, _ = neighbours(uow, register.id, at, at)
     if mark.after and mark.after.value < index:
         decimals = register.definition.decimals
         said = from_scaled(mark.after.value, decimals)
-        raise Permanent(f"start_index: the meter read less at {_time(mark.after.at)}: {said}")
+        raise Permanent(f"start_index: the meter read less at {time_of(mark.after.at)}: {said}")
     one = Installation(
         0,
         register.id,
@@ -132,6 +134,7 @@ def _put_in(
         at,
         index,
         multiplier=meter.multiplier,
+        rollover=_rollover(meter.rollover, index, register.definition.decimals),
     )
     uow.points.install(point_id, one, meter.serial)
 
@@ -145,7 +148,7 @@ def _take_out(
     row = before[-1]
     one = row.installation
     if at <= one.start_at:
-        raise Permanent(f"at: {_of(row)} was installed later, at {_time(one.start_at)}")
+        raise Permanent(f"at: {_of(row)} was installed later, at {time_of(one.start_at)}")
     [register] = uow.meters.registers([one.register_id])
     index = _index(uow, register, final_index, at, "final_index")
     mark, _ = neighbours(uow, register.id, at, at)
@@ -153,7 +156,7 @@ def _take_out(
     least = last or Index(one.start_at, one.start_index)
     if index < least.value:
         said = from_scaled(least.value, one.decimals)
-        raise Permanent(f"final_index: the meter read more at {_time(least.at)}: {said}")
+        raise Permanent(f"final_index: the meter read more at {time_of(least.at)}: {said}")
     uow.points.remove(one.id, at, index)
     return format(from_scaled(index, one.decimals), "f")
 
@@ -174,13 +177,7 @@ def _index(uow: UnitOfWork, register: RegisterRow, said: Decimal | None, at: int
     """The index that was said, scaled; or as the readings around ``at`` tell it."""
     definition = register.definition
     if said is not None:
-        try:
-            index = to_scaled(said, definition.decimals)
-        except Undecodable as error:
-            raise Permanent(f"{what}: {error}") from error
-        if from_scaled(index, definition.decimals) != said:
-            raise Permanent(f"{what}: {said} has more than {definition.decimals} decimals")
-        return index
+        return scaled(said, definition.decimals, what)
     mark, _ = neighbours(uow, register.id, at, at)
     before, after = mark.before, mark.after
     tolerance = tolerance_ms(definition.interval_s)
@@ -189,7 +186,27 @@ def _index(uow: UnitOfWork, register: RegisterRow, said: Decimal | None, at: int
         return before.value + (after.value - before.value) * (at - before.at) // apart
     if before and at - before.at <= tolerance:
         return before.value
-    raise Permanent(f"{what}: no reading around {_time(at)} tells it; read it from the meter")
+    raise Permanent(f"{what}: no reading around {time_of(at)} tells it; read it from the meter")
+
+
+def _rollover(said: Decimal | None, index: int, decimals: int) -> int | None:
+    if said is None:
+        return None
+    rollover = scaled(said, decimals, "rollover")
+    if rollover <= index:
+        raise Permanent("rollover: expected more than the start index")
+    return rollover
+
+
+def scaled(said: Decimal, decimals: int, what: str) -> int:
+    """An index that was said, exactly; raises Permanent."""
+    try:
+        index = to_scaled(said, decimals)
+    except Undecodable as error:
+        raise Permanent(f"{what}: {error}") from error
+    if from_scaled(index, decimals) != said:
+        raise Permanent(f"{what}: {said} has more than {decimals} decimals")
+    return index
 
 
 def _check_multiplier(multiplier: Decimal) -> None:
@@ -205,16 +222,18 @@ def _check_multiplier(multiplier: Decimal) -> None:
 
 
 def _words(meter: NewMeter) -> dict[str, str]:
-    return {
+    words = {
         "register_id": str(meter.register_id),
         "serial": meter.serial,
         "multiplier": format(meter.multiplier, "f"),
     }
+    return words if meter.rollover is None else words | {"rollover": format(meter.rollover, "f")}
 
 
 def _of(row: InstalledRow) -> str:
     return f"{row.device} (serial {row.serial})" if row.serial else row.device
 
 
-def _time(at: int | None) -> str:
+def time_of(at: int | None) -> str:
+    """A time (ms) as it is said."""
     return to_datetime(at or 0).isoformat(timespec="seconds")

@@ -21,6 +21,7 @@ class InstallationView:
     start_index: Decimal
     end: datetime | None
     final_index: Decimal | None
+    rollover: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

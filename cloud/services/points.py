@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,6 +12,7 @@ import msgspec
 from cloud.domain.consumption import Step, boundaries, tolerance_ms
 from cloud.domain.corrections import Correction
 from cloud.domain.installations import Chain
+from cloud.domain.spans import falls
 from cloud.services.boundaries import Boundaries, look_up, periods, zone_of
 from cloud.services.point_views import ChangeView, InstallationView, PointView
 from cloud.services.views import ConsumptionView
@@ -152,7 +153,7 @@ def _consumption(
     bounds: list[int],
     step: Step,
 ) -> list[ConsumptionView]:
-    found, spans = {}, []
+    found, spans, gone_round = {}, [], []
     corrected: list[Correction] = []
     for row in installed:
         one = row.installation
@@ -167,11 +168,20 @@ def _consumption(
             span for span in looked.spans if span.last_at >= one.start_at and span.first_at < end_at
         ]
         corrected += [by for by in looked.corrected if by.end > one.start_at and by.start < end_at]
-    spans.sort(key=lambda span: span.first_at)
+        if one.rollover is not None:
+            whole = [s for s in looked.spans if s.first_at >= one.start_at and s.last_at < end_at]
+            gone_round += list(falls(whole, one.rollover // 2))
+    # Twice where a register counts on from another index in the middle of one.
+    spans = sorted(dict.fromkeys(spans), key=lambda span: span.first_at)
     chain = Chain([row.installation for row in installed])
     tolerance = max((tolerance_ms(row.interval_s) for row in installed), default=0)
     counted = Boundaries(chain.marks(bounds, found), spans, corrected)
-    return periods(bounds, counted, tolerance, chain.decimals)
+    return [
+        replace(view, value=None, estimated=True)
+        if any(to_ms(view.start) < last and first < to_ms(view.end) for first, last in gone_round)
+        else view
+        for view in periods(bounds, counted, tolerance, chain.decimals)
+    ]
 
 
 def view_of(uow: UnitOfWork, point_id: int) -> PointView:
@@ -234,4 +244,5 @@ def _installation(row: InstalledRow) -> InstallationView:
         start_index=exact(one.start_index),
         end=None if one.end_at is None else to_datetime(one.end_at),
         final_index=None if one.final_index is None else exact(one.final_index),
+        rollover=None if one.rollover is None else exact(one.rollover),
     )

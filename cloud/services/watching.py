@@ -27,6 +27,7 @@ from cloud.domain.installations import Chain, Installation
 from cloud.services.boundaries import zone_of
 from cloud.services.own_events import tell
 from cloud.services.points import consumption
+from cloud.services.rollovers import record
 from cloud.storage.meters import DeviceRow
 from cloud.storage.points import PointRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
@@ -92,6 +93,10 @@ def _look(store: Store, point_id: int, now_ms: int) -> None:
         known = uow.findings.known(point_id, to_ms(to_datetime(now_ms) - 2 * RECENT))
         if point is None or not installed:
             return
+    if any(row.installation.rollover is not None for row in installed):
+        store.run(partial(record, point_id=point_id, now_ms=now_ms))
+    with store.read() as uow:
+        installed = uow.points.installed([point_id])
         first_at = installed[0].installation.start_at
         [device] = uow.meters.devices([installed[-1].device_id])
         watched = _Watched(point, first_at, installed[-1].installation, device, now_ms)

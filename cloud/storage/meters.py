@@ -99,6 +99,17 @@ class Bucket:
     high: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """Two readings that follow each other, the second below the first; and the values of those
+    next to them."""
+
+    preceding: int | None
+    before: Index
+    after: Index
+    following: int | None
+
+
 _DEVICE_COLUMNS: tuple[ColumnElement[Any], ...] = (
     device.c.id,
     device.c.key,
@@ -246,6 +257,33 @@ class Meters:
         pairs = select(newest.c.value, before).subquery()
         query = select(pairs.c.value).where(pairs.c.value < pairs.c.before).limit(1)
         return self._connection.execute(query).first() is not None
+
+    def falls(self, register_id: int, start: int, end: int, more_than: int) -> list[Fall]:
+        """Where a reading from ``start`` to ``end`` is that much below the one before it."""
+        at, value = reading.c.at, reading.c.value
+        rows = (
+            select(
+                at,
+                value,
+                func.lag(value, 2).over(order_by=at).label("preceding"),
+                func.lag(at).over(order_by=at).label("before_at"),
+                func.lag(value).over(order_by=at).label("before"),
+                func.lead(value).over(order_by=at).label("following"),
+            )
+            .where(reading.c.register_id == register_id, value.is_not(None))
+            .where(at >= start, at < end)
+            .subquery()
+        )
+        query = select(rows).where(rows.c.before - rows.c.value > more_than).order_by(rows.c.at)
+        return [
+            Fall(
+                row.preceding,
+                Index(row.before_at, row.before),
+                Index(row.at, row.value),
+                row.following,
+            )
+            for row in self._connection.execute(query)
+        ]
 
     def buckets(self, register_id: int, start: int, end: int, width: int) -> list[Bucket]:
         """The readings with a value from ``start`` to ``end``, gathered into slices of ``width``

@@ -1,11 +1,11 @@
 """Metering points, and the installations of meters under them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from cloud.domain.installations import Installation
 from cloud.storage.tables import device, installation, metering_point, register, site
@@ -116,6 +116,7 @@ class Points:
                     row.end_at,
                     row.final_index,
                     Decimal(row.multiplier),
+                    row.rollover,
                 ),
                 row.serial,
                 row.device_id,
@@ -135,8 +136,30 @@ class Points:
                 multiplier=format(one.multiplier, "f"),
                 start_at=one.start_at,
                 start_index=one.start_index,
+                end_at=one.end_at,
+                final_index=one.final_index,
+                rollover=one.rollover,
             )
         )
+
+    def split(self, row: InstalledRow, at: int, final_index: int, start_index: int) -> None:
+        """The same meter counts on from another index since ``at``."""
+        self.remove(row.installation.id, at, final_index)
+        rest = replace(row.installation, start_at=at, start_index=start_index)
+        self.install(row.point_id, rest, row.serial)
+
+    def join(self, row: InstalledRow, following_id: int) -> None:
+        """``split`` undone: the one that follows is a part of it again."""
+        its = installation.c.id == following_id
+        [(end_at, final_index)] = self._connection.execute(
+            select(installation.c.end_at, installation.c.final_index).where(its)
+        )
+        self._connection.execute(
+            update(installation)
+            .where(installation.c.id == row.installation.id)
+            .values(end_at=end_at, final_index=final_index)
+        )
+        self._connection.execute(delete(installation).where(its))
 
     def remove(self, installation_id: int, end_at: int, final_index: int) -> None:
         """A meter has counted for the point."""

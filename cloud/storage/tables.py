@@ -251,6 +251,7 @@ installation = _table(
     Column("start_index", BigInt, nullable=False),
     Column("end_at", Millis),
     Column("final_index", BigInt),
+    Column("rollover", BigInt),  # after the largest index comes 0; null: nobody has said
 )
 
 audit = _table(

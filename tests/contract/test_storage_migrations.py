@@ -1,8 +1,5 @@
 """The migrations lead exactly to the tables that the code uses."""
 
-from pathlib import Path
-
-import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -13,14 +10,6 @@ from cloud.storage.engine import open_engine
 from cloud.storage.migrations import _config, is_current, migrate
 from cloud.storage.schema import metadata
 from cloud.storage.unit_of_work import Store
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
-    url: str = request.getfixturevalue("mariadb").create_database(f"empty_{tmp_path.name}"[:60])
-    return url
 
 
 def test_migrating_from_nothing_gives_exactly_the_tables(empty_url: str) -> None:

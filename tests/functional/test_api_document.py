@@ -51,6 +51,7 @@ ROUTES = {
     "POST /api/v1/metering-points/{point_id}/install",
     "POST /api/v1/metering-points/{point_id}/exchange",
     "POST /api/v1/metering-points/{point_id}/remove",
+    "POST /api/v1/metering-points/{point_id}/reset",
     "GET /api/v1/metering-points/{point_id}/tariff",
     "PUT /api/v1/metering-points/{point_id}/tariff",
     "GET /api/v1/metering-points/{point_id}/cost",

@@ -98,6 +98,41 @@ def test_a_meter_is_exchanged_and_the_month_is_whole(
     assert client.get("/api/v1/metering-points", params={"site_id": 999}).json() == []
 
 
+def test_a_meter_that_was_reset_is_told_of_and_what_is_to_be_done_is_done(
+    clients: tuple[TestClient, TestClient], sqlite_store: Store, sqlite_url: str
+) -> None:
+    client, _ = clients
+    data = MasterData(sqlite_url)
+    gateway = data.add_gateway(data.add_site(timezone="UTC"))
+    data.add_stream(gateway)
+    register = data.add_register(data.add_device(gateway), interval_s=3600)
+    fallen = [(START + n * HOUR, 300 + n * 10 if n < 12 else (n - 12) * 10) for n in range(25)]
+    data.add_readings(register, fallen)
+    data.close()
+    url = (
+        f"/api/v1/metering-points/{client.post('/api/v1/metering-points', json=POINT).json()['id']}"
+    )
+    order: dict[str, object] = {"at": "2026-06-01T00:00:00Z", "register_id": register}
+    assert client.post(f"{url}/install", json=order).status_code == 200
+    watch(sqlite_store, START + 13 * HOUR)
+    found = {one["code"]: one for one in client.get(f"{url}/findings").json()}
+    fall = found["reverse_flow"]
+    assert fall["since"] == "2026-06-01T11:00:00Z"
+    assert "record a reset or an exchange" in fall["text"]
+    order = {"at": "2026-06-01T12:00:00Z", "final_index": "0.420", "reason": "battery"}
+    reset = client.post(f"{url}/reset", json=order).json()
+    assert [(one["start_index"], one["final_index"]) for one in reset["installations"]] == [
+        ("0.300", "0.420"),
+        ("0.000", None),
+    ]
+    span = {"start": "2026-06-01T00:00:00Z", "end": "2026-06-02T00:00:00Z"}
+    [day] = client.get(f"{url}/consumption", params=span).json()
+    assert (day["value"], day["estimated"]) == ("0.240", False)
+    refused = client.post(f"{url}/reset", json={"at": "2026-06-01T06:00:00Z", "final_index": "0.1"})
+    assert refused.status_code == 422
+    assert "read more at 2026-06-01T05:00:00+00:00: 0.350" in refused.json()["detail"]
+
+
 def test_only_an_administrator_changes_metering_points(
     clients: tuple[TestClient, TestClient], registers: list[int]
 ) -> None:
@@ -106,7 +141,7 @@ def test_only_an_administrator_changes_metering_points(
     point = admin.post("/api/v1/metering-points", json=POINT).json()
     url = f"/api/v1/metering-points/{point['id']}"
     order = {"at": "2026-06-01T00:00:00Z", "register_id": registers[0]}
-    for action in ("install", "exchange", "remove"):
+    for action in ("install", "exchange", "remove", "reset"):
         assert operator.post(f"{url}/{action}", json=order).status_code == 403
     assert operator.get(url).json()["installations"] == []
 
@@ -122,6 +157,8 @@ def test_only_an_administrator_changes_metering_points(
         ("remove", {"at": "2026-06-01T00:00:00Z"}, "install one"),
         ("exchange", {"at": "2030-06-01T00:00:00Z", "register_id": 1}, "still to come"),
         ("remove", {"at": "2026-06-01T00:00:00Z", "when": 1}, "when"),
+        ("reset", {"at": "2026-06-01T00:00:00Z"}, "no meter counted then"),
+        ("reset", {"at": "2026-06-01T00:00:00Z", "register_id": 1}, "register_id"),
     ],
 )
 def test_a_wrong_order_is_refused_by_name(

@@ -35,6 +35,7 @@ OTHERS = {
     "POST /api/v1/metering-points/{point_id}/install": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/exchange": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/remove": Scope.CONFIGURE,
+    "POST /api/v1/metering-points/{point_id}/reset": Scope.CONFIGURE,
 }
 BODIES = {
     "/api/v1/commands": {"register_id": 1, "value": 1},

@@ -126,7 +126,8 @@ def test_an_index_that_falls_is_told_with_how_much_and_since_when() -> None:
     assert (fall.since, fall.until) == (wall(0, 1), None)
     assert fall.text == (
         "Cold water: the index has fallen by 110 l since 2026-05-04 01:00: look for a missing or "
-        "broken check valve, or a meter that is fitted or wired the wrong way round."
+        "broken check valve, or a meter that is fitted or wired the wrong way round. If it was "
+        "reset or exchanged, record a reset or an exchange."
     )
     assert fall.evidence == {
         "amount": "0.11",

@@ -71,7 +71,8 @@ def find(readings: Readings, history: History, settings: ReverseFlow) -> list[Fi
         text = (
             f"{history.subject}: the index {fell} by {history.amount(top - low)} since "
             f"{history.wall(since)}: look for a missing or broken check valve, or a meter that is "
-            "fitted or wired the wrong way round."
+            "fitted or wired the wrong way round. If it was reset or exchanged, record a reset or "
+            "an exchange."
         )
         evidence: dict[str, str | int] = {
             "amount": plain(top - low, readings.decimals),
