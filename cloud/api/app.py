@@ -11,6 +11,7 @@ from cloud.api import (
     export,
     gateways,
     imports,
+    messages,
     meters,
     operations,
     outputs,
@@ -38,6 +39,7 @@ from common.clock import Clock
 AGGREGATES = (
     sites,
     gateways,
+    messages,
     configuration,
     meters,
     registers,

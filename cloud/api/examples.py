@@ -3,6 +3,7 @@
 from typing import Any
 
 from cloud.api.import_examples import OF_IMPORTS
+from cloud.api.message_examples import OF_MESSAGES
 from cloud.api.point_examples import OF_POINTS
 from cloud.api.statement_examples import OF_STATEMENTS
 
@@ -298,6 +299,7 @@ OF: dict[str, Example] = {
     "GatewayCompleteness": GATEWAY_COMPLETENESS,
     **OF_POINTS,
     **OF_IMPORTS,
+    **OF_MESSAGES,
     **OF_STATEMENTS,
 }
 """By the model's name."""

@@ -19,7 +19,7 @@ from cloud.api.app import create_api
 from cloud.api.rate import Rate
 from cloud.api.statement_examples import NEW_TARIFF
 from cloud.domain.tariff_check import open_tariff
-from cloud.services import accounts, commands, inventory, points, statements, tariffs
+from cloud.services import accounts, commands, inventory, messages, points, statements, tariffs
 from cloud.services.configuration import desire
 from cloud.services.ingest import ingest
 from cloud.services.points import Change, NewPoint
@@ -82,6 +82,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "register_id": volume,
         "output": roof,
         "command_id": command.id,
+        "message_id": messages.messages(sqlite_store, gateway)[0].id,
         "stream": STREAM,
         "version": 1,
         "seq": 1,
