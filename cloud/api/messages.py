@@ -17,6 +17,15 @@ router = APIRouter(prefix="/gateways/{gateway_id}/messages", tags=["gateways"])
 
 MessageId = Annotated[str, Path(pattern=r"^[0-9]{1,15}-[0-9]{1,10}$", description="As in the list")]
 BYTES = "application/octet-stream"
+AS_IT_CAME = {
+    "description": "As it came",
+    "content": {
+        BYTES: {
+            "schema": {"type": "string", "format": "binary"},
+            "example": '{"stream":"0f5c2d6c1a9b4e0e8f7a6b5c4d3e2f10","first":1,"last":1,"v":1}',
+        }
+    },
+}
 
 
 @router.get(
@@ -58,7 +67,7 @@ def get_message(store: TheStore, gateway_id: RowId, message_id: MessageId) -> Op
 @router.get(
     "/{message_id}/raw",
     response_class=Response,
-    responses={**responses(404), 200: {"content": {BYTES: {}}, "description": "As it came"}},
+    responses={**responses(404), 200: AS_IT_CAME},
     dependencies=[READ],
 )
 def get_raw_message(store: TheStore, gateway_id: RowId, message_id: MessageId) -> Response:
