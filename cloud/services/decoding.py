@@ -20,6 +20,7 @@ from cloud.storage.audit import AuditRow
 from cloud.storage.messages import MessageRow
 from cloud.storage.readings import ReadingRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
+from common.messages.envelope import encode
 from common.messages.uplink import Readings, Salvaged
 from common.ranges import RangeSet
 
@@ -147,7 +148,7 @@ def _bodies(parcel: BatchParcel) -> Iterator[tuple[str, int, Readings]]:
     """All readings of a batch that can be stored, with the stream and number of their entry."""
     at = parcel.source.received_at_ms
     for seq, body in parcel.batch.readings():
-        entry = open_entry(seq, msgspec.json.encode(body), at)
+        entry = open_entry(seq, encode(body), at)
         yield from _of_entry(parcel.stream, entry, at)
     for entry in parcel.entries:
         yield from _of_entry(parcel.stream, entry, at)
@@ -168,7 +169,7 @@ def _compare(uow: UnitOfWork, readings: _Readings, result: Decoded, floor: int) 
     """Count what the readings are; returns those that are missing."""
     stored = uow.readings.stored([row for _, row in readings])
     known = {row[:2] for row in stored}
-    missing = {}
+    missing: dict[tuple[int | None, ...], ReadingRow] = {}
     for name, row in readings:
         key = row[:2]
         if row in stored or missing.get(key) == row:

@@ -99,8 +99,7 @@ def test_a_message_that_is_taken_entry_by_entry_is_written_down_once(greeted: St
 
 
 def test_what_could_not_be_read_is_kept_whole_and_opened_with_the_reason(greeted: Store) -> None:
-    payload = encode(msgspec.Raw(b'{"v":1,"stream":"' + STREAM.encode() + b'","first":2,"last":3,'
-                                 b'"at":["never"]}'))  # fmt: skip
+    payload = f'{{"v":1,"stream":"{STREAM}","first":2,"last":3,"at":["never"]}}'.encode()
     ingest(greeted, [Gateway(now_ms=NOW + 1).received("journal", payload)], NOW)
     opened = messages.opened(greeted, id_of(greeted), newest(greeted))
     assert log(greeted)[-1][3] == "rejected 2"
