@@ -47,6 +47,7 @@ ROUTES = {
     "POST /api/v1/metering-points",
     "GET /api/v1/metering-points/{point_id}",
     "GET /api/v1/metering-points/{point_id}/changes",
+    "GET /api/v1/metering-points/{point_id}/uncounted",
     "GET /api/v1/metering-points/{point_id}/consumption",
     "GET /api/v1/metering-points/{point_id}/findings",
     "GET /api/v1/metering-points/{point_id}/analyses",
