@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from cloud.cli import export, importing
+from cloud.cli import export, importing, messages
 from common import logs
 from common.clock import SystemClock
 from common.errors import ConfigError, InMetterError
@@ -64,6 +64,8 @@ def _run(arguments: argparse.Namespace) -> None:
         export.run(arguments, config.database_url)
     elif arguments.command == "import":
         importing.run(arguments, config.database_url)
+    elif arguments.command == "messages":
+        messages.run(arguments, config.database_url)
     else:
         _user(arguments, config.database_url)
 
@@ -134,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database to this version's structure")
     export.add_arguments(commands.add_parser("export", help="take data out as a file"))
     importing.add_arguments(commands.add_parser("import", help="take a file's data in"))
+    messages.add_arguments(commands.add_parser("messages", help="what gateways sent"))
     user = commands.add_parser("user", help="accounts").add_subparsers(
         dest="user_command", required=True
     )

@@ -63,6 +63,7 @@ class App:
             self._clock,
             group=settings.ingest.group,
             register_gateways=settings.ingest.register_gateways,
+            keep_messages=settings.retention.messages_days > 0,
             on_work=self._dispatch.wake,
         )
 

@@ -6,6 +6,7 @@ from cloud.api.correction_models import OF_CORRECTIONS
 from cloud.api.degree_day_examples import OF_DEGREE_DAYS
 from cloud.api.gas_examples import OF_GAS
 from cloud.api.import_examples import OF_IMPORTS
+from cloud.api.message_examples import OF_MESSAGES
 from cloud.api.point_examples import OF_POINTS
 from cloud.api.statement_examples import OF_STATEMENTS
 
@@ -322,6 +323,7 @@ OF: dict[str, Example] = {
     **OF_GAS,
     **OF_DEGREE_DAYS,
     **OF_IMPORTS,
+    **OF_MESSAGES,
     **OF_STATEMENTS,
 }
 """By the model's name."""

@@ -17,6 +17,18 @@ INSTALLATION: Example = {
     "final_index": None,
     "rollover": "100000.000",
 }
+UNCOUNTED: Example = {
+    "installation_id": 4,
+    "device": "Cold water",
+    "when": "after",
+    "readings": 37,
+    "first": "2026-06-01T06:30:00Z",
+    "last": "2026-06-02T06:30:00Z",
+    "first_index": "110.000",
+    "last_index": "110.500",
+    "text": "37 readings since Cold water was removed are not counted (2026-06-01 06:00 UTC);"
+    " its index grew: install it where it counts now, or take it off the gateway",
+}
 METERING_POINT: Example = {
     "id": 2,
     "key": "flat-12-cold",
@@ -92,6 +104,7 @@ ANALYSES: Example = {
 
 OF_POINTS: dict[str, Example] = {
     "Installation": INSTALLATION,
+    "Uncounted": UNCOUNTED,
     "MeteringPoint": METERING_POINT,
     "NewMeteringPoint": NEW_METERING_POINT,
     "Installing": INSTALLING,

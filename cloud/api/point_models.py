@@ -64,6 +64,20 @@ class MeteringPoint(Model):
     installations: list[Installation]
 
 
+class Uncounted(Model):
+    """Readings of a meter while it was installed nowhere: they count for no metering point."""
+
+    installation_id: int
+    device: str
+    when: str = Field(description="before it was installed, after it was removed")
+    readings: int = Field(description="At most 1,000 are counted")
+    first: Time
+    last: Time
+    first_index: Exact
+    last_index: Exact
+    text: str = Field(description="For a person, with what to do when the index grew")
+
+
 class NewMeteringPoint(Model):
     """A metering point that is wanted."""
 

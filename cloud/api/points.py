@@ -16,6 +16,7 @@ from cloud.services.installing import NewMeter
 from cloud.services.point_views import ChangeView, PointView
 from cloud.services.points import Change, NewPoint
 from cloud.services.resets import Reset
+from cloud.services.uncounted import UncountedView, uncounted
 from cloud.services.views import ConsumptionView
 from common.clock import to_datetime, to_ms
 
@@ -70,6 +71,17 @@ def get_point(store: TheStore, point_id: RowId) -> PointView:
 def list_changes(store: TheStore, point_id: RowId) -> Sequence[ChangeView]:
     """What was done to a metering point, newest first: at most 500."""
     return points.changes(store, point_id)
+
+
+@router.get(
+    "/{point_id}/uncounted",
+    response_model=list[point_models.Uncounted],
+    responses=responses(404),
+    dependencies=[READ],
+)
+def list_uncounted(store: TheStore, now_ms: NowMs, point_id: RowId) -> Sequence[UncountedView]:
+    """Readings of its meters from before they were installed or after they were removed."""
+    return uncounted(store, point_id, now_ms)
 
 
 @router.post(

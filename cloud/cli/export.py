@@ -27,11 +27,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         readings.add_argument(f"--{key}", type=_key, metavar="KEY", help="any, when left out")
     readings.add_argument("--register-id", type=int, metavar="ID", help="one register by its id")
     readings.add_argument(
-        "--from", dest="start", type=_moment, required=True, metavar="TIME",
+        "--from", dest="start", type=moment, required=True, metavar="TIME",
         help="inclusive; ISO 8601 with Z or an offset",
     )  # fmt: skip
     readings.add_argument(
-        "--to", dest="end", type=_moment, metavar="TIME", help="exclusive; now, when left out"
+        "--to", dest="end", type=moment, metavar="TIME", help="exclusive; now, when left out"
     )
     readings.add_argument("--format", type=Format, choices=list(Format), default=Format.CSV)
     readings.add_argument(
@@ -103,11 +103,12 @@ def _key(text: str) -> str:
         raise ArgumentTypeError(str(error)) from error
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """An instant on the command line."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is no time, such as 2026-06-01T00:00:00Z") from error
-    if moment.tzinfo is None:
+    if found.tzinfo is None:
         raise ArgumentTypeError(f"{text!r} needs Z or an offset, such as +03:00")
-    return moment
+    return found

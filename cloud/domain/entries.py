@@ -19,7 +19,8 @@ from common.messages.uplink import (
 EARLIEST_MS = 1_420_070_400_000
 """2015-01-01: no gateway is older, so that a time before is a clock that was never set."""
 
-AHEAD_MS = 86_400_000
+HOUR_MS = 3_600_000
+AHEAD_MS = 24 * HOUR_MS
 """How far a gateway's clock may be ahead of ours."""
 
 MAX_REJECTED_AT_ONCE = 1_000
@@ -51,9 +52,15 @@ def open_header(payload: bytes) -> BatchHeader | None:
     return header if 0 <= header.last - header.first < MAX_REJECTED_AT_ONCE else None
 
 
-def why_impossible(at: int) -> str:
+def why_impossible(at: int, now_ms: int) -> str:
     """The reason why a reading is rejected that is not ``plausible``."""
-    return f"measured at {at} ms, which cannot be true"
+    if at < EARLIEST_MS:
+        return f"measured at {at} ms, which cannot be true"
+    hours = (at - now_ms) // HOUR_MS
+    return (
+        f"measured {hours} hours from now by the cloud's clock; {AHEAD_MS // HOUR_MS} are taken:"
+        " set the clock of the gateway, or that of the cloud"
+    )
 
 
 def check(body: Body, now_ms: int) -> None:
@@ -64,7 +71,7 @@ def check(body: Body, now_ms: int) -> None:
     match body:
         case Readings():
             if not plausible(body.at, now_ms):
-                raise Undecodable(why_impossible(body.at))
+                raise Undecodable(why_impossible(body.at, now_ms))
         case Event():
             _printable(body.code, "event code")
             if body.device:

@@ -223,6 +223,12 @@ def _waiting(uow: UnitOfWork) -> list[Family]:
         ),
         gauge("inmetter_alarms_open", "Alarms that nobody has acknowledged", waiting.alarms),
         gauge("inmetter_quarantine_messages", "Messages kept in quarantine", waiting.quarantined),
+        Family(
+            "inmetter_message_log_oldest_timestamp_seconds",
+            "When the oldest message of the log was received, Unix time; absent when none is kept",
+            [((), oldest / 1000)] if (oldest := uow.messages.oldest()) is not None else [],
+            (),
+        ),
         gauge("inmetter_hours_to_sum_up", "Hours of a register to be summed up", waiting.marks),
         Family(
             "inmetter_kept_since_timestamp_seconds",

@@ -17,6 +17,7 @@ from cloud.services.books import StreamBook, StreamMemory
 from cloud.services.commands import Publication
 from cloud.services.identity import refusal
 from cloud.services.journal import JournalWriter
+from cloud.services.message_log import MessageLog
 from cloud.services.parcels import (
     BadParcel,
     BatchParcel,
@@ -77,8 +78,11 @@ class Outcome:
 class Ingest:
     """Takes messages in. One instance a thread; it remembers what changes seldom."""
 
-    def __init__(self, store: Store, *, register_gateways: bool = True) -> None:
+    def __init__(
+        self, store: Store, *, register_gateways: bool = True, keep_messages: bool = True
+    ) -> None:
         self._store = store
+        self._keep_messages = keep_messages
         self._register_gateways = register_gateways
         self._generation = -1
         self._gateways: dict[str, int] = {}
@@ -184,7 +188,9 @@ class Ingest:
             gateway = gateways[hello.gateway]
             if why := refusal(uow, gateway, hello.hello, now_ms):
                 group.refuse(hello, why)
+                group.log.hello(gateway.id, hello, "refused")
                 continue
+            group.log.hello(gateway.id, hello, "taken")
             key = (gateway.id, hello.hello.stream)
             streams[key] = presence.greet(gateway, hello.hello, streams.get(key))
             group.resume(
@@ -200,13 +206,16 @@ class Ingest:
                 group.unheard.add(key)
             elif key not in books and key not in group.unheard:
                 books[key] = group.writer.shelf.open(row, batch.gateway, self._streams.get(row.id))
-            group.take(uow, books.get(key), batch)
+            outcome = group.take(uow, books.get(key), batch)
+            group.log.batch(key[0], batch, outcome)
         for book in books.values():
             # Met for the first time since the database was connected to or restored from a
             # backup: then the gateway may hold what is missing, and must be asked.
             if book.is_new_here and book.has_gap:
                 group.resume(book.gateway, book.row.stream, book.committed)
         group.writer.write()
+        if self._keep_messages:
+            uow.messages.add(group.log.messages)
         for status in (p for p in parcels if isinstance(p, StatusParcel)):
             gateway = gateways[status.gateway]
             known = streams.get((gateway.id, status.status.stream))
@@ -228,17 +237,22 @@ class _Group:
         self.quarantined = 0
         self.wake = False
         self.refused: list[HelloParcel] = []
+        self.log = MessageLog()
         self._resumed: set[tuple[str, str]] = set()
 
-    def take(self, uow: UnitOfWork, book: StreamBook | None, batch: BatchParcel) -> None:
-        """Take a batch, and answer with an ack; or with a resume, when that must come first."""
+    def take(self, uow: UnitOfWork, book: StreamBook | None, batch: BatchParcel) -> str:
+        """Take a batch, and answer with an ack; or with a resume, when that must come first.
+
+        Returns what became of the batch.
+        """
         if book is None:
             self.resume(batch.gateway, batch.stream, RangeSet())
-            return
+            return "not taken"
+        before = self.writer.committed
         rejections = self.writer.take(book, batch)
         if rejections is None:
             self.resume(batch.gateway, batch.stream, book.committed)
-            return
+            return "not taken"
         if batch.quarantine:
             self.quarantined += 1
             source = batch.source
@@ -249,6 +263,9 @@ class _Group:
         named = [Rejection(one.seq, one.reason[: min(200, room // 8)]) for one in rejections]
         ack = Ack(batch.stream, batch.first, batch.last, named)
         self.publications.append(Publication(topics.down(batch.gateway, "ack"), encode(ack)))
+        if rejections:
+            return f"rejected {len(rejections)}"
+        return "stored" if self.writer.committed > before or not batch.count else "duplicate"
 
     def resume(self, gateway: str, stream: str, committed: RangeSet, machine: str = "") -> None:
         """Tell the gateway once what is committed."""

@@ -204,7 +204,7 @@ class JournalWriter:
     def _take_reading(self, book: StreamBook, seq: int, body: Readings) -> str:
         """As ``_take_entry``, for readings by themselves."""
         if not plausible(body.at, self._now_ms):
-            raise Undecodable(why_impossible(body.at))
+            raise Undecodable(why_impossible(body.at, self._now_ms))
         if self._is_older(body.at):
             return self._why_older(book, seq, body.at)
         nameless = sorted({value.no for value in body.r if not _names(book, value.no)})

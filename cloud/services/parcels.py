@@ -49,7 +49,7 @@ class BatchParcel:
     """Entries first..last: readings in the columns of ``batch``, all other ones in ``entries``.
 
     ``batch.others`` is not looked at any more. For a batch that cannot be read, each entry is
-    rejected by its number.
+    rejected by its number. ``is_part``: of a message that is taken entry by entry.
     """
 
     source: Received
@@ -57,6 +57,7 @@ class BatchParcel:
     batch: Batch
     entries: tuple[OpenEntry, ...]
     quarantine: str = ""
+    is_part: bool = False
 
     @property
     def stream(self) -> str:
@@ -181,7 +182,11 @@ def split(parcel: BatchParcel) -> list[BatchParcel]:
     ) -> BatchParcel:
         only = replace(batch.only(range(first, last + 1).__contains__), lost=lost)
         return BatchParcel(
-            parcel.source, parcel.gateway, replace(only, first=first, last=last), entries
+            parcel.source,
+            parcel.gateway,
+            replace(only, first=first, last=last),
+            entries,
+            is_part=True,
         )
 
     parts = [part(entry.seq, entry.seq, (entry,), []) for entry in parcel.entries]

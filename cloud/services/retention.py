@@ -10,7 +10,7 @@ Invariants:
 from functools import partial
 
 from cloud.domain.retention import DAY_MS, Retention, Since
-from cloud.storage.partitions import PARTITIONED
+from cloud.storage.partitions import DAILY, PARTITIONED
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime
 from common.logs import events
@@ -37,6 +37,11 @@ class Keeper:
         self._shorten("events", days.events_days, now_ms)
         self._shorten("rejected", days.rejected_days, now_ms)
         self._shorten("quarantine", days.quarantine_days, now_ms)
+        before = now_ms - days.messages_days * DAY_MS
+        for table in DAILY:
+            self._drop_parts(table, before)
+        if self._store.file is not None:  # where there are no parts
+            self._shorten_to("messages", before)
 
     def _move(self, now_ms: int) -> Since:
         """Say from when on readings and hours are kept, as far as all before is summed up."""
@@ -59,17 +64,20 @@ class Keeper:
         return since
 
     def _drop(self, table: str, until: int) -> None:
-        store = self._store
-        with store.read() as uow:
-            parts = uow.partitions.before(table, until)
+        self._drop_parts(table, until)
+        with self._store.read() as uow:
             registers = uow.kept.registers_before(table, until)
-        for part in parts:
-            with store.begin() as uow:
-                uow.partitions.drop(table, part)
-            events.info("dropped: %s.%s", table, part)
         rows = sum(self._delete(table, register_id, until) for register_id in registers)
         if rows:
             events.info("deleted: %d rows of %s from before %s", rows, table, _day(until))
+
+    def _drop_parts(self, table: str, until: int) -> None:
+        with self._store.read() as uow:
+            parts = uow.partitions.before(table, until)
+        for part in parts:
+            with self._store.begin() as uow:
+                uow.partitions.drop(table, part)
+            events.info("dropped: %s.%s", table, part)
 
     def _delete(self, table: str, register_id: int, until: int) -> int:
         rows, last = 0, ROWS
@@ -81,14 +89,16 @@ class Keeper:
         return rows
 
     def _shorten(self, log: str, days: int, now_ms: int) -> None:
-        if not days:
-            return
-        before, rows, last = now_ms - days * DAY_MS, 0, ROWS
+        if days:
+            self._shorten_to(log, now_ms - days * DAY_MS)
+
+    def _shorten_to(self, log: str, before: int) -> None:
+        rows, last = 0, ROWS
         while last == ROWS:
             last = self._store.run(lambda uow: uow.kept.shorten(log, before, ROWS))
             rows += last
         if rows:
-            events.info("deleted: %d rows of %s older than %d days", rows, log, days)
+            events.info("deleted: %d rows of %s from before %s", rows, log, _day(before))
 
 
 def _move(uow: UnitOfWork, wanted: Since) -> Since:

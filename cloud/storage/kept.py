@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from cloud.domain.retention import Since
+from cloud.storage.message_tables import message
 from cloud.storage.tables import event, hourly, kept, mark, quarantine, reading, register, rejected
 from cloud.storage.upsert import insert_missing, is_sqlite
 
@@ -37,6 +38,7 @@ LOGS = {
     "events": _Log(event, (event.c.at, event.c.received_at)),
     "rejected": _Log(rejected, (rejected.c.received_at,)),
     "quarantine": _Log(quarantine, (quarantine.c.received_at,)),
+    "messages": _Log(message, (message.c.at,)),
 }
 """By name; a row is as old as the youngest of its ``times``."""
 

@@ -1,7 +1,8 @@
-"""Months of readings and hours, each in a part of the table that can be dropped as a whole.
+"""Months of readings and hours, and days of messages, each in a part of the table that can be
+dropped as a whole.
 
-On MariaDB and MySQL only; SQLite has no parts. A part is named by its month (UTC). Before the first
-month there is one for what is older, after the last one for what comes too early.
+On MariaDB and MySQL only; SQLite has no parts. A part is named by its month or day (UTC). Before
+the first there is one for what is older, after the last one for what comes too early.
 """
 
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from cloud.storage.upsert import is_sqlite
 from common.clock import to_datetime, to_ms
 
 PARTITIONED = ("reading", "hourly")
+DAILY = ("message",)
 OLDER, LATER = "older", "later"
 MONTHS_AHEAD = 3
+DAYS_AHEAD = 7
 PATIENCE_S = 10
 
 
@@ -41,24 +44,25 @@ class Partitions:
         return {name: None if until == "MAXVALUE" else int(until) for name, until in found}
 
     def begin(self, table: str, first_ms: int, now_ms: int) -> None:
-        """Part a table that is whole by the months from ``first_ms`` on."""
+        """Part a table that is whole by the months, or days, from ``first_ms`` on."""
         if self._none:
             return
-        parts = [_part(OLDER, _month(to_datetime(first_ms)))]
-        parts += [_part(*month) for month in _months(first_ms, now_ms)]
+        begin = _day if table in DAILY else _month
+        parts = [_part(OLDER, begin(to_datetime(first_ms)))]
+        parts += [_part(*part) for part in _coming(table, first_ms, now_ms)]
         how = f"PARTITION BY RANGE (at) ({', '.join([*parts, _LAST])})"
         self._connection.exec_driver_sql(f"ALTER TABLE {table} {how}")
 
     def extend(self, now_ms: int) -> list[str]:
-        """Have parts for the months to come; the names of those that were made."""
+        """Have parts for the time to come; the names of those that were made."""
         made = []
-        for table in PARTITIONED:
+        for table in (*PARTITIONED, *DAILY):
             bounds = [until for until in self.of(table).values() if until is not None]
-            months = list(_months(max(bounds, default=now_ms), now_ms))
-            if bounds and months:
-                parts = ", ".join([*(_part(*month) for month in months), _LAST])
+            coming = list(_coming(table, max(bounds, default=now_ms), now_ms))
+            if bounds and coming:
+                parts = ", ".join([*(_part(*part) for part in coming), _LAST])
                 self._alter(table, f"REORGANIZE PARTITION {LATER} INTO ({parts})")
-                made += [f"{table}.{name}" for name, _ in months]
+                made += [f"{table}.{name}" for name, _ in coming]
         return made
 
     def before(self, table: str, since: int) -> list[str]:
@@ -90,6 +94,19 @@ def _part(name: str, until: datetime) -> str:
     return f"PARTITION {name} VALUES LESS THAN ({to_ms(until)})"
 
 
+def _coming(table: str, first_ms: int, now_ms: int) -> Iterator[tuple[str, datetime]]:
+    """Name and end of the parts of a table from that of ``first_ms`` on."""
+    return (_days if table in DAILY else _months)(first_ms, now_ms)
+
+
+def _days(first_ms: int, now_ms: int) -> Iterator[tuple[str, datetime]]:
+    """Name and end of the days from that of ``first_ms`` to DAYS_AHEAD of ``now_ms``."""
+    day, last = _day(to_datetime(first_ms)), _day(to_datetime(now_ms)) + DAYS_AHEAD * _DAY
+    while day <= last:
+        yield f"d{day:%Y%m%d}", day + _DAY
+        day += _DAY
+
+
 def _months(first_ms: int, now_ms: int) -> Iterator[tuple[str, datetime]]:
     """Name and end of the months from that of ``first_ms`` to MONTHS_AHEAD of ``now_ms``."""
     month, last = _month(to_datetime(first_ms)), _month(to_datetime(now_ms))
@@ -98,6 +115,13 @@ def _months(first_ms: int, now_ms: int) -> Iterator[tuple[str, datetime]]:
     while month <= last:
         yield f"m{month:%Y%m}", _next(month)
         month = _next(month)
+
+
+_DAY = timedelta(days=1)
+
+
+def _day(instant: datetime) -> datetime:
+    return datetime(instant.year, instant.month, instant.day, tzinfo=UTC)
 
 
 def _month(instant: datetime) -> datetime:

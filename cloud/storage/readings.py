@@ -82,13 +82,18 @@ class Readings:
 
     def _unlike(self, rows: Sequence[ReadingRow]) -> list[ReadingRow]:
         """The rows that are not as they are stored."""
+        stored = self.stored(rows)
+        return [row for row in rows if row not in stored]
+
+    def stored(self, rows: Sequence[ReadingRow]) -> set[ReadingRow]:
+        """What is stored of the registers and instants of ``rows``."""
         stored: set[ReadingRow] = set()
         values = "VALUES " if self._sqlite else ""
         for start in range(0, len(rows), CHUNK):
             keys = literal_rows([row[:2] for row in rows[start : start + CHUNK]])
             query = f"SELECT {_COLUMNS} FROM reading WHERE (register_id, at) IN ({values}{keys})"  # noqa: S608
             stored.update(map(tuple, self._connection.exec_driver_sql(query)))
-        return [row for row in rows if row not in stored]
+        return stored
 
 
 def newest(ordered: Sequence[ReadingRow], bound: int) -> list[ReadingRow]:

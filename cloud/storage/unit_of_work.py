@@ -35,6 +35,7 @@ from cloud.storage.inventory import Inventory
 from cloud.storage.kept import Kept
 from cloud.storage.ledger import Ledger
 from cloud.storage.losses import Losses
+from cloud.storage.messages import Messages
 from cloud.storage.meters import Meters
 from cloud.storage.overview import Overview
 from cloud.storage.partitions import Partitions
@@ -79,6 +80,7 @@ class UnitOfWork:
         self.kept = Kept(connection)
         self.ledger = Ledger(connection)
         self.losses = Losses(connection)
+        self.messages = Messages(connection)
         self.meters = Meters(connection)
         self.overview = Overview(connection)
         self.partitions = Partitions(connection)

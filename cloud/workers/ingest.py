@@ -35,9 +35,12 @@ class IngestWorker:
         *,
         group: str = "ingest",
         register_gateways: bool = True,
+        keep_messages: bool = True,
         on_work: Callable[[], None] = lambda: None,
     ) -> None:
-        self._ingest = Ingest(store, register_gateways=register_gateways)
+        self._ingest = Ingest(
+            store, register_gateways=register_gateways, keep_messages=keep_messages
+        )
         self._clock = clock
         self._on_work = on_work
         self.held = Held()

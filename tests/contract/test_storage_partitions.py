@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cloud.domain.retention import DAY_MS, Retention
+from cloud.services.retention import Keeper
 from cloud.services.upkeep import make_room
 from cloud.storage.migrations import migrate
 from cloud.storage.partitions import LATER, OLDER, PARTITIONED
@@ -69,6 +71,27 @@ def test_parts_begin_with_months_whatever_their_length(own: Store) -> None:
             end = datetime.fromtimestamp(until / 1000, UTC)
             assert (end.day, end.hour, end.minute) == (1, 0, 0)
             assert name == f"m{end - timedelta(days=1):%Y%m}"
+    own.close()
+
+
+def test_messages_lie_in_parts_by_day_that_go_as_a_whole(own: Store) -> None:
+    names = list(_parts(own, "message"))
+    assert (names[0], names[-1], len(names)) == (OLDER, LATER, 10)
+    first = _parts(own, "message")[names[1]]
+    assert first is not None
+    data = MasterData(str(own._engine.url.render_as_string(hide_password=False)))
+    for day in range(4):
+        data.add_message(1, first + day * DAY_MS)
+    data.close()
+    Keeper(own, Retention(messages_days=2)).let_go(first + 4 * DAY_MS)
+    assert rows_of(own, "SELECT at FROM message ORDER BY at") == [
+        (first + 2 * DAY_MS,),
+        (first + 3 * DAY_MS,),
+    ]
+    assert not set(names[:4]) & set(_parts(own, "message"))
+    make_room(own, first + 30 * DAY_MS)
+    last = list(_parts(own, "message").items())[-2]
+    assert last[1] == first + 38 * DAY_MS
     own.close()
 
 

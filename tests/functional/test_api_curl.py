@@ -54,6 +54,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudFiles]:
     data.add_rejected(stream, 7)
     for n in range(3):
         data.add_event(stream, n, gateway, at=now - n * MINUTE)
+    data.add_message(gateway, now)
     data.forget_status(gateway)
     data.close()
     store = Store(url)

@@ -44,6 +44,7 @@ BODIES = {
 MISSING = {
     "stream": "0" * 32,
     "command_id": "0" * 32,
+    "message_id": "1-1",
     "start": "2026-01-01T00:00:00Z",
     "register_id": "1",
     "key": "water",

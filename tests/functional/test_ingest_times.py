@@ -67,3 +67,16 @@ def test_of_many_readings_those_of_an_instant_that_is_taken_are_told_by_entry(
     told = [seq for seq, _ in rows_of(store, "SELECT seq, reason FROM rejected ORDER BY seq")]
     assert told == [602 + n // 3 for n in range(3, 600, 3) if n % 2 == 0]
     assert rows_of(store, "SELECT count(*) FROM reading") == [(800,)]
+
+
+def test_a_reading_from_the_future_says_by_how_much_and_what_to_set(store: Store) -> None:
+    says = Gateway()
+    ingest(store, [says.hello(), says.batch(1, catalog())], NOW)
+    ingest(store, [says.batch(2, power(NOW + 49 * 60 * MINUTE, 2), power(NOW, 1))], NOW)
+    assert rows_of(store, "SELECT reason FROM rejected") == [
+        (
+            "measured 49 hours from now by the cloud's clock; 24 are taken: set the clock of the"
+            " gateway, or that of the cloud",
+        )
+    ]
+    assert rows_of(store, "SELECT value FROM reading") == [(1,)]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table, func, insert
 
 from cloud.domain.consumption import HOUR_MS
-from cloud.storage import billing_tables, tables
+from cloud.storage import billing_tables, message_tables, tables
 from cloud.storage.engine import open_engine
 from cloud.storage.rollups import Rollups
 from common.messages.envelope import encode
@@ -172,6 +172,21 @@ class MasterData:
             reason=reason,
             size=len(payload),
             received_at=1000,
+        )
+
+    def add_message(self, gateway_id: int, at: int) -> None:
+        self._insert(
+            message_tables.message,
+            at=at,
+            no=1,
+            gateway_id=gateway_id,
+            kind="journal",
+            stream=STREAM,
+            first=1,
+            last=1,
+            outcome="stored",
+            size=2,
+            payload=b"{}",
         )
 
     def add_event(

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import mysql
 from cloud.storage.schema import OPTIONS, Key
 
 revision = "0015"
-down_revision = "0011"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
