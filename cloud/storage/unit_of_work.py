@@ -34,6 +34,7 @@ from cloud.storage.kept import Kept
 from cloud.storage.ledger import Ledger
 from cloud.storage.losses import Losses
 from cloud.storage.meters import Meters
+from cloud.storage.newest import Newest
 from cloud.storage.overview import Overview
 from cloud.storage.partitions import Partitions
 from cloud.storage.points import Points
@@ -76,6 +77,7 @@ class UnitOfWork:
         self.ledger = Ledger(connection)
         self.losses = Losses(connection)
         self.meters = Meters(connection)
+        self.newest = Newest(connection)
         self.overview = Overview(connection)
         self.partitions = Partitions(connection)
         self.points = Points(connection)
