@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloud.cli import export, importing, messages
 from common import logs
@@ -14,6 +15,9 @@ from common.clock import SystemClock
 from common.errors import ConfigError, InMetterError
 from common.garbage import collect_seldom
 from common.settings import read_secret
+
+if TYPE_CHECKING:
+    from cloud.config import Config
 
 GOOD, FAILED, USAGE = 0, 1, 2
 CONFIG = "INMETTER_CLOUD_CONFIG"
@@ -23,6 +27,7 @@ ROLES = {
     "ingest": ("ingest",),
     "dispatch": ("dispatch",),
     "upkeep": ("upkeep",),
+    "outward": ("outward",),
 }
 
 
@@ -55,7 +60,8 @@ def _run(arguments: argparse.Namespace) -> None:
         from cloud.app import run
 
         collect_seldom()
-        asyncio.run(run(config, ROLES[arguments.command], arguments.metrics_port))
+        roles = roles_of(arguments.command, config)
+        asyncio.run(run(config, roles, arguments.metrics_port))
     elif arguments.command == "migrate":
         from cloud.storage.migrations import migrate
 
@@ -68,6 +74,12 @@ def _run(arguments: argparse.Namespace) -> None:
         messages.run(arguments, config.database_url)
     else:
         _user(arguments, config.database_url)
+
+
+def roles_of(command: str, config: "Config") -> tuple[str, ...]:
+    """What runs for a command; others are told something only where that is configured."""
+    outward = command == "all" and config.settings.outward is not None
+    return (*ROLES[command], "outward") if outward else ROLES[command]
 
 
 def _user(arguments: argparse.Namespace, database_url: str) -> None:
@@ -121,11 +133,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for role, text in (
-        ("all", "web, ingest, dispatch and upkeep in one process"),
+        (
+            "all",
+            "web, ingest, dispatch and upkeep in one process; outward too, if it is configured",
+        ),
         ("web", "the REST API and the dashboard"),
         ("ingest", "takes in what gateways say"),
         ("dispatch", "sends commands"),
         ("upkeep", "sums up readings by hour and day, analyses consumption"),
+        ("outward", "publishes metering points over MQTT for others, Home Assistant too"),
     ):
         commands.add_parser(role, help=text).add_argument(
             "--metrics-port",

@@ -19,6 +19,7 @@ from cloud.storage.migrations import is_current, migrate
 from cloud.workers import figures
 from cloud.workers.dispatch import DispatchWorker
 from cloud.workers.ingest import IngestWorker
+from cloud.workers.outward import OutwardWorker
 from cloud.workers.patience import patiently
 from cloud.workers.upkeep import Upkeep
 from common.clock import Clock, SystemClock
@@ -26,7 +27,6 @@ from common.errors import ConfigError, Unreachable
 from common.logs import events
 from common.mqtt import MqttSession
 
-ROLES = ("web", "ingest", "dispatch", "upkeep")
 STOP_S = 5
 SWITCH_S = 0.0005
 """How long a thread may keep the others waiting: a page that is built must not hold up a commit."""
@@ -66,6 +66,12 @@ class App:
             keep_messages=settings.retention.messages_days > 0,
             on_work=self._dispatch.wake,
         )
+        self._outward: OutwardWorker | None = None
+        if "outward" in roles:
+            if settings.outward is None:
+                raise ConfigError("outward: there is no such section in the configuration")
+            broker = settings.outward.mqtt or settings.mqtt
+            self._outward = OutwardWorker(self.store, settings.outward, broker, self._clock)
 
     async def prepare(self) -> bool:
         """The database's structure, and the rules of the file. Waits while the database is away;
@@ -99,6 +105,8 @@ class App:
             "dispatch": self._dispatch.run,
             "upkeep": Upkeep(self.store, self._clock, self._config.settings.retention).run,
         }
+        if self._outward:
+            parts["outward"] = self._outward.run
         tasks = [asyncio.create_task(parts[role](), name=role) for role in self._roles]
         stopped = asyncio.create_task(self._stop.wait())
         events.info("running: %s", ", ".join(self._roles))
@@ -180,6 +188,8 @@ class App:
     def _sessions(self) -> dict[str, MqttSession]:
         """Those with the broker, by role."""
         sessions = {"ingest": self._ingest.session, "dispatch": self._dispatch.session}
+        if self._outward:
+            sessions["outward"] = self._outward.session
         return {role: session for role, session in sessions.items() if role in self._roles}
 
     def figures(self) -> list[Family]:
@@ -195,7 +205,7 @@ class App:
 
     def _check_broker(self) -> None:
         for role, session in self._sessions.items():
-            if not session.connected:
+            if role != "outward" and not session.connected:
                 raise Unreachable(f"{role} has no connection to the MQTT broker")
 
 

@@ -11,12 +11,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
+from cloud.domain.outward import OutwardSettings
 from cloud.domain.retention import Retention
 from common.errors import ConfigError, Undecodable
 from common.ids import check_key
 from common.mqtt import MqttSettings
 from common.rules import RegisterRef, Rule
 from common.settings import load_toml, read_secret
+from common.topics import ROOT
 
 DATABASE_URL = "INMETTER_DATABASE_URL"
 """The environment variable that goes before [database]."""
@@ -54,6 +56,12 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sessions_dir: str = ""
 
 
+class OutwardSection(OutwardSettings, frozen=True, forbid_unknown_fields=True):
+    """``mqtt``: a broker of its own; without it, the gateways'."""
+
+    mqtt: MqttSettings | None = None
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -62,6 +70,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ingest: IngestSettings = IngestSettings()
     web: WebSettings = WebSettings()
     retention: Retention = Retention()
+    outward: OutwardSection | None = None
     rule: list[Rule] = []
 
 
@@ -85,16 +94,17 @@ def load(path: Path) -> Config:
     if not GROUP.fullmatch(settings.ingest.group):
         raise ConfigError(f"{path}: ingest.group: up to 48 letters, digits, - and _")
     folder = path.parent
-    mqtt = structs.replace(
-        settings.mqtt,
-        password_file=_seen_from(folder, settings.mqtt.password_file),
-        tls_ca_file=_seen_from(folder, settings.mqtt.tls_ca_file),
-    )
+    mqtt = _mqtt_seen_from(folder, settings.mqtt)
+    outward = settings.outward
+    if outward:
+        _check_outward(path, outward)
+        if outward.mqtt:
+            outward = structs.replace(outward, mqtt=_mqtt_seen_from(folder, outward.mqtt))
     url = _database_url(path, settings.database)
     migrate = settings.database.migrate
     web = settings.web
     return Config(
-        settings=structs.replace(settings, mqtt=mqtt),
+        settings=structs.replace(settings, mqtt=mqtt, outward=outward),
         database_url=url,
         migrate=url.startswith("sqlite") if migrate is None else migrate,
         sessions=folder / web.sessions_dir if web.sessions_dir else None,
@@ -104,6 +114,24 @@ def load(path: Path) -> Config:
             else secrets.token_urlsafe(32)
         ),
     )
+
+
+def _mqtt_seen_from(folder: Path, mqtt: MqttSettings) -> MqttSettings:
+    return structs.replace(
+        mqtt,
+        password_file=_seen_from(folder, mqtt.password_file),
+        tls_ca_file=_seen_from(folder, mqtt.tls_ca_file),
+    )
+
+
+def _check_outward(path: Path, outward: OutwardSettings) -> None:
+    """What is published clears what else is there: it must not meet the gateways' topics."""
+    prefix, discovery = outward.prefix.split("/"), outward.discovery_prefix.split("/")
+    gateways = ROOT.split("/")
+    if prefix[0] == gateways[0] or discovery[0] == gateways[0]:
+        raise ConfigError(f"{path}: outward: {gateways[0]}/ is the gateways'")
+    if prefix[0] == discovery[0]:
+        raise ConfigError(f"{path}: outward.prefix: begins as discovery_prefix does")
 
 
 def _seen_from(folder: Path, name: str) -> str:

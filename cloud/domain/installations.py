@@ -48,6 +48,17 @@ class Chain:
             if one.final_index is not None:
                 offset += (one.final_index - one.start_index) * self._factor(one)
 
+    def newest(self, last: Index | None) -> Index | None:
+        """The index as it is known now. ``last``: the last reading of the register that is
+        installed. None while no meter has been installed."""
+        if not self._all:
+            return None
+        place = len(self._all) - 1
+        if end := self._end(place):
+            return end
+        counted = last is not None and last.at >= self._all[place].start_at
+        return self._index(place, last) if last and counted else self._start(place)
+
     def marks(
         self, instants: Sequence[int], found: Mapping[int, Mapping[int, Boundary]]
     ) -> list[Boundary]:

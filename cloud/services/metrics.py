@@ -144,7 +144,7 @@ worker_faults = _counter(
     "worker_faults",
     "Errors that nobody foresaw, after which a worker went on",
     "worker",
-    ("ingest", "dispatch", "reconcile"),
+    ("ingest", "dispatch", "reconcile", "outward"),
 )
 
 # Who comes in.

@@ -37,6 +37,7 @@ from cloud.storage.ledger import Ledger
 from cloud.storage.losses import Losses
 from cloud.storage.messages import Messages
 from cloud.storage.meters import Meters
+from cloud.storage.newest import Newest
 from cloud.storage.overview import Overview
 from cloud.storage.partitions import Partitions
 from cloud.storage.points import Points
@@ -82,6 +83,7 @@ class UnitOfWork:
         self.losses = Losses(connection)
         self.messages = Messages(connection)
         self.meters = Meters(connection)
+        self.newest = Newest(connection)
         self.overview = Overview(connection)
         self.partitions = Partitions(connection)
         self.points = Points(connection)

@@ -3,7 +3,7 @@
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from cloud.services.rollups import roll_up
 from cloud.storage.engine import open_engine
@@ -28,6 +28,23 @@ def test_migrating_again_changes_nothing(empty_url: str) -> None:
     migrate(empty_url)
     migrate(empty_url)
     assert is_current(empty_url)
+
+
+def test_the_views_go_and_come_again_with_their_step(empty_url: str) -> None:
+    migrate(empty_url)
+    engine, config = open_engine(empty_url), _config()
+
+    def views() -> list[str]:
+        return inspect(engine).get_view_names()
+
+    there = views()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0011")
+    assert (len(there), views()) == (7, [])
+    migrate(empty_url)
+    assert sorted(views()) == sorted(there)
+    engine.dispose()
 
 
 FIRST_VERSION = (

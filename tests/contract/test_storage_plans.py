@@ -7,13 +7,19 @@ import pytest
 from sqlalchemy import event, text
 
 from cloud.domain.consumption import HOUR_MS, Step
-from cloud.services import fleet, metering
+from cloud.services import fleet, installing, metering, points
+from cloud.services.installing import NewMeter
+from cloud.services.points import Change, NewPoint
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from common.clock import to_ms
+from common.registers import Kind, Medium
 from tests.harness.masterdata import MasterData
 
 LARGE = {"reading", "hourly", "daily"}
+IN_VIEWS = {"h", "p", "n"}
+"""How the views call hours and days: of a row, of the one before, of the next."""
+
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -54,7 +60,7 @@ def _found_by_key(store: Store, statements: list[tuple[str, object]]) -> int:
     """How many looks into large tables there are; all of them by key."""
     looks = 0
     for plan in _plans(store, statements):
-        if plan["table"] in LARGE:
+        if plan["table"] in LARGE | IN_VIEWS:
             looks += 1
             assert plan["type"] in {"const", "eq_ref", "ref", "range"}, plan
             assert plan["key"] == "PRIMARY", plan
@@ -92,6 +98,38 @@ def test_readings_curves_and_newest_values_are_found_by_key(
     assert metering.series(store, register, start, end, 50)
     assert metering.meters(store, end)
     assert _found_by_key(store, statements) >= 3
+
+
+@pytest.mark.parametrize("view", ["report_register_hourly", "report_register_daily"])
+def test_a_month_of_a_register_is_found_by_key_through_a_view(
+    asked: tuple[Store, int, list[tuple[str, object]]], view: str
+) -> None:
+    store, register, statements = asked
+    _ask(store, f"SELECT * FROM {view} WHERE register_id = {register}")
+    assert _found_by_key(store, statements) == 2
+
+
+@pytest.mark.parametrize(("view", "looks"), [("report_point_hourly", 2), ("report_point_daily", 3)])
+def test_a_month_of_a_metering_point_is_found_by_key_through_a_view(
+    asked: tuple[Store, int, list[tuple[str, object]]], view: str, looks: int
+) -> None:
+    store, register, statements = asked
+    change = Change("ana", to_ms(NOW))
+    wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
+    point = points.create(store, wanted, change)
+    start = to_ms(NOW - timedelta(days=29))
+    installing.install(store, point.id, NewMeter(register), start, change)
+    statements.clear()
+    _ask(store, f"SELECT * FROM {view} WHERE point = 'flat-1'")
+    assert _found_by_key(store, statements) == looks
+
+
+def _ask(store: Store, query: str) -> None:
+    """The last month of what ``query`` asks for; there is something."""
+    start, end = to_ms(NOW - timedelta(days=30)), to_ms(NOW)
+    with store._engine.connect() as connection:
+        asked = f"{query} AND at >= {start} AND at < {end} ORDER BY at"
+        assert connection.exec_driver_sql(asked).all()
 
 
 def test_what_is_asked_of_one_month_is_looked_for_in_its_part_only(

@@ -1,5 +1,6 @@
 """The access list that we hand out, on a real Mosquitto: nobody speaks or listens for another."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,23 +9,27 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud.domain.outward import Topics
 from common import topics
 from tests.harness.eventually import eventually
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.services import find_program
+from tests.repo.files import ROOT
 
-CLOUD = "inmetter-cloud"
+CLOUD, OUTWARD = "inmetter-cloud", "inmetter-outward"
+DOCUMENT = (ROOT / "docs" / "outward.md").read_text("utf-8")
+[FOR_OTHERS] = re.findall(r"^```text\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker with three users, each with its own name as password."""
+    """A broker with five users, each with its own name as password."""
     passwords, acl = tmp_path / "passwords", tmp_path / "acl"
     passwords.touch()
-    for name in ("hall-1", "hall-2", CLOUD):
+    for name in ("hall-1", "hall-2", CLOUD, OUTWARD, "home-assistant"):
         tool = find_program("mosquitto_passwd")
         subprocess.run([tool, "-b", passwords, name, name], check=True, capture_output=True)
-    acl.write_text(topics.acl())
+    acl.write_text(f"{topics.acl()}\n{FOR_OTHERS}")
     acl.chmod(0o600)
     access = f"allow_anonymous false\npassword_file {passwords}\nacl_file {acl}"
     with Mosquitto(tmp_path, access) as running:
@@ -75,6 +80,31 @@ def test_a_gateway_speaks_and_listens_for_itself_only(broker: Mosquitto) -> None
         assert two.heard == [(topics.down("hall-2", "ack"), b"to hall-2")]
     finally:
         for client in (one, two, cloud):
+            client.close()
+
+
+def test_a_gateway_neither_reads_nor_writes_what_is_said_to_others(broker: Mosquitto) -> None:
+    said = Topics("inmetter-points", "homeassistant")
+    wanted = [
+        (said.status, b"online"),
+        (said.point("mill", "flat-1"), b"{}"),
+        (said.sensor("flat-1"), b"{}"),
+    ]
+    users = ("hall-1", OUTWARD, "home-assistant")
+    gateway, outward, reader = (Client(broker.port, user) for user in users)
+    try:
+        for topic, _ in wanted:
+            gateway.say(topic, b"by a gateway")
+            reader.say(topic, b"by a reader")
+        outward.say(topics.up("hall-1", "journal"), b"as a gateway")
+        for topic, payload in wanted:
+            outward.say(topic, payload)
+        gateway.say(topics.up("hall-1", "journal"), b"as itself")
+        eventually(lambda: len(outward.heard) == len(reader.heard) == 3, 10, "it arrives")
+        assert outward.heard == reader.heard == wanted
+        assert gateway.heard == []
+    finally:
+        for client in (gateway, outward, reader):
             client.close()
 
 

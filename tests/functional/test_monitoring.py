@@ -146,8 +146,8 @@ def test_a_role_without_a_web_server_shows_its_own_and_asks_the_database_nothing
     assert "inmetter_ingest_held_messages" not in scraped.web
 
 
-def dashboard() -> tuple[str, Panels]:
-    text = (GRAFANA / "inmetter.json").read_text("utf-8")
+def dashboard(name: str = "inmetter") -> tuple[str, Panels]:
+    text = (GRAFANA / f"{name}.json").read_text("utf-8")
     panels: Panels = json.loads(text)["panels"]
     return text, panels
 
@@ -198,8 +198,9 @@ def test_the_dashboard_has_its_rows_and_asks_the_data_source_that_is_chosen() ->
     assert set(re.findall(r"\$(\w+)", text)) - {"__rate_interval", "__all"} <= variables.keys()
 
 
-def test_no_panel_lies_on_another_and_each_has_an_id_of_its_own() -> None:
-    panels = dashboard()[1]
+@pytest.mark.parametrize("name", sorted(file.stem for file in GRAFANA.glob("*.json")))
+def test_no_panel_lies_on_another_and_each_has_an_id_of_its_own(name: str) -> None:
+    panels = dashboard(name)[1]
     ids = [panel["id"] for panel in panels]
     assert len(set(ids)) == len(ids)
     places = [(panel["title"], panel["gridPos"]) for panel in panels]

@@ -97,6 +97,15 @@ class Tap:
         wanted = {topics.up(gateway, leaf), topics.down(gateway, leaf)}
         return [one for one in self._heard[after:] if one.topic in wanted]
 
+    def all(self) -> list[Heard]:
+        """Everything heard so far."""
+        return self._heard[:]
+
+    def newest(self) -> dict[str, bytes]:
+        """By topic what was said last; what is empty (nothing retained any more) left out."""
+        said = {heard.topic: heard.payload for heard in self.all()}
+        return {topic: payload for topic, payload in said.items() if payload}
+
     @property
     def count(self) -> int:
         """How many messages were heard so far."""

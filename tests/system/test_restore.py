@@ -35,7 +35,10 @@ def _restart_ingest(plant: Plant) -> None:
 
 
 def _tables(plant: Plant) -> list[str]:
-    return [str(name) for (name,) in CloudBook(plant.database.port, RESTORED).rows("SHOW TABLES")]
+    book = CloudBook(plant.database.port, RESTORED)
+    # Views cannot be renamed into another database; no worker asks them.
+    found = book.rows("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
+    return [str(name) for name, _ in found]
 
 
 def _rename(plant: Plant, moves: list[str]) -> None:

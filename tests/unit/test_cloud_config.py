@@ -47,6 +47,8 @@ def test_the_documented_example_is_right(tmp_path: Path) -> None:
     assert not config.migrate
     assert config.sessions == tmp_path / "sessions"
     assert config.settings.mqtt.password_file == str(tmp_path / "mqtt.password")
+    assert config.settings.outward and config.settings.outward.mqtt
+    assert config.settings.outward.mqtt.password_file == str(tmp_path / "outward.password")
     assert [one.name for one in config.settings.rule] == ["Roof by the hall's power"]
 
 
@@ -91,3 +93,28 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(ConfigError, match=message) as raised:
         load(write(tmp_path, text))
     assert str(tmp_path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('prefix = "inmetter"', "outward: inmetter/ is the gateways'"),
+        ('discovery_prefix = "inmetter/v1"', "outward: inmetter/ is the gateways'"),
+        ('prefix = "homeassistant/mill"', "outward.prefix: begins as discovery_prefix does"),
+        ('prefix = "#"', "outward.prefix: "),
+        ('prefix = ""', "outward.prefix: "),
+        ("every_s = 0", "outward.every_s: "),
+    ],
+)
+def test_what_is_said_to_others_may_not_meet_what_gateways_say(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    path = write(tmp_path, f'[database]\nurl = "sqlite:///cloud.db"\n[outward]\n{line}\n')
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load(path)
+
+
+def test_others_are_told_nothing_unless_it_is_configured(tmp_path: Path) -> None:
+    assert (
+        load(write(tmp_path, '[database]\nurl = "sqlite:///cloud.db"\n')).settings.outward is None
+    )

@@ -113,3 +113,18 @@ def test_the_sum_is_that_of_one_meter_that_was_never_exchanged(
     )
     assert single == double
     assert single[0].value == total[-1]
+
+
+def test_the_newest_index_is_not_moved_by_an_exchange() -> None:
+    old = Installation(1, 10, 0, HOUR_MS, 100)
+    gone = Installation(1, 10, 0, HOUR_MS, 100, 3 * HOUR_MS, 150)
+    new = Installation(2, 11, 1, 4 * HOUR_MS, 70, multiplier=Decimal("0.5"))
+    read = Index(2 * HOUR_MS, 148)
+    assert Chain([]).newest(read) is None
+    assert Chain([old]).newest(None) == Index(HOUR_MS, 0)
+    assert Chain([old]).newest(Index(HOUR_MS - 1, 99)) == Index(HOUR_MS, 0)
+    assert Chain([old]).newest(read) == Index(2 * HOUR_MS, 48)
+    assert Chain([gone]).newest(None) == Index(3 * HOUR_MS, 50)
+    chain = Chain([gone, new])  # its index has two decimals
+    assert chain.newest(None) == Index(4 * HOUR_MS, 5000)
+    assert chain.newest(Index(5 * HOUR_MS, 72)) == Index(5 * HOUR_MS, 5010)

@@ -9,7 +9,7 @@ from cloud.storage.partitions import DAILY, Partitions
 from cloud.storage.schema import OPTIONS, Blob, Key
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
