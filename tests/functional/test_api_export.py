@@ -140,7 +140,7 @@ def test_consumption_is_a_file_as_readings_are(client: TestClient, register: int
     assert answer.text == (
         "site,gateway,device,register,unit,start,end,value,quality,measured_percent\r\n"
         "mill,gw-1,water-1,volume,m³,2026-06-02T14:00:00.000+03:00,2026-06-02T15:00:00.000+03:00,"
-        "0.345,estimated,0.0\r\n"
+        "0.345,estimated,99.9\r\n"
     )
     name = f"consumption_{register}_hour_2026-06-02_2026-06-02.csv"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'

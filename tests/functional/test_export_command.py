@@ -120,9 +120,8 @@ def test_the_examples_of_the_document_work(
     (line,) = (config.parent / "lines.csv").read_text().splitlines()[1:]
     assert line.startswith("mill,flat-1,Flat 1,2026-05,1,")
     (line,) = (config.parent / "hours.csv").read_text().splitlines()[1:2]
-    assert line == (
-        "mill,flat-1,Flat 1,m³,2026-01-01T00:00:00.000+02:00,2026-01-01T01:00:00.000+02:00,,missing,0.0"
-    )
+    assert line.startswith("mill,flat-1,Flat 1,m³,2026-01-01T00:00:00.000+02:00,")
+    assert line.endswith(",,missing,0.0")
 
 
 def test_a_statement_that_is_not_there_leaves_the_old_file(

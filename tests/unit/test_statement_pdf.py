@@ -138,7 +138,7 @@ def test_lines_that_do_not_fit_go_on_under_the_same_head_and_none_is_lost() -> N
     assert len(found) == 2
     assert "Charge" in found[1]
     for n in range(39):
-        assert sum(f"Fee number {n}\n" in text for text in found) == 1
+        assert sum(f"Fee number {n} 2026" in text for text in found) == 1
 
 
 def test_a_month_of_which_nothing_is_known_has_a_page() -> None:
