@@ -15,10 +15,11 @@ from starlette.types import Message, Receive, Scope, Send
 from cloud.api.deps import READ, NowMs, TheStore
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
+from cloud.domain.consumption import Step
 from cloud.export.files import write
 from cloud.export.formats import MEDIA_TYPES, Decimals, Format
 from cloud.export.table import Table
-from cloud.services import exports
+from cloud.services import consumption_export, exports, statement_export
 from common.clock import to_datetime
 from common.errors import InMetterError
 from common.ids import KEY
@@ -102,7 +103,8 @@ class Download(StreamingResponse):
             events.warning("%s: %s", self._name, error)
 
 
-def _slot(request: Request) -> Iterator[None]:
+def slot(request: Request) -> Iterator[None]:
+    """A place among the files that are made at a time."""
     slots: Slots = request.app.state.export_slots
     with slots.one():
         yield
@@ -111,19 +113,23 @@ def _slot(request: Request) -> Iterator[None]:
 Key = Annotated[str | None, Query(pattern=f"^{KEY.pattern}$")]
 
 
+RegisterId = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+FileFormat = Annotated[Format, Query(alias="format")]
+Decimal = Annotated[Decimals, Query(description="comma: for CSV only")]
+Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+
+
+def _files(example: str) -> dict[int | str, dict[str, object]]:
+    """What a route answers that makes a table."""
+    kinds = (kind.partition(";")[0] for kind in MEDIA_TYPES.values())
+    return {200: {"content": {kind: {"example": example} for kind in kinds}}, **responses(404)}
+
+
 @router.get(
     "/readings",
     response_class=StreamingResponse,
-    responses={
-        200: {
-            "content": {
-                kind.partition(";")[0]: {"example": "site,gateway,device,register,unit,time, …"}
-                for kind in MEDIA_TYPES.values()
-            }
-        },
-        **responses(404),
-    },
-    dependencies=[READ, Depends(_slot)],
+    responses=_files("site,gateway,device,register,unit,time, …"),
+    dependencies=[READ, Depends(slot)],
 )
 def export_readings(
     *,
@@ -135,11 +141,65 @@ def export_readings(
     gateway: Key = None,
     device: Key = None,
     register: Key = None,
-    register_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-    file_format: Annotated[Format, Query(alias="format")] = Format.CSV,
-    decimal: Annotated[Decimals, Query(description="comma: for CSV only")] = Decimals.POINT,
+    register_id: RegisterId = None,
+    file_format: FileFormat = Format.CSV,
+    decimal: Decimal = Decimals.POINT,
 ) -> Download:
     """All readings of the registers with these keys (without any: of all), as a file."""
     selection = exports.Selection(site, gateway, device, register, register_id)
     table = exports.readings(store, selection, start, end or to_datetime(now_ms))
+    return Download(table, file_format, decimal)
+
+
+@router.get(
+    "/consumption",
+    response_class=StreamingResponse,
+    responses=_files("site,point,name,unit,start,end,value, …"),
+    dependencies=[READ, Depends(slot)],
+)
+def export_consumption(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    start: Start,
+    end: End = None,
+    step: Annotated[Step, Query(description="By the clock of the site")] = Step.DAY,
+    site: Key = None,
+    point: Key = None,
+    gateway: Key = None,
+    device: Key = None,
+    register: Key = None,
+    register_id: RegisterId = None,
+    file_format: FileFormat = Format.CSV,
+    decimal: Decimal = Decimals.POINT,
+) -> Download:
+    """Consumption of each local period that overlaps the span, as a file.
+
+    Of the metering point with this key, of all points of a site, or of all; with a gateway, device
+    or register, of the registers that count. At most 100,000 periods of each.
+    """
+    selection = exports.Selection(site, gateway, device, register, register_id)
+    until = end or to_datetime(now_ms)
+    table = consumption_export.consumption(store, selection, point, step, start, until)
+    return Download(table, file_format, decimal)
+
+
+@router.get(
+    "/statements",
+    response_class=StreamingResponse,
+    responses=_files("site,point,name,month,statement, …"),
+    dependencies=[READ, Depends(slot)],
+)
+def export_statements(
+    *,
+    store: TheStore,
+    start: Month = None,
+    end: Month = None,
+    site: Key = None,
+    point: Key = None,
+    file_format: FileFormat = Format.CSV,
+    decimal: Decimal = Decimals.POINT,
+) -> Download:
+    """The lines of the statements that were issued of the months from `start` to before `end`."""
+    table = statement_export.statements(store, site, point, start, end)
     return Download(table, file_format, decimal)

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from cloud.api import statement_models
 from cloud.api.deps import READ, Biller, NowMs, RowId, TheStore
 from cloud.api.errors import responses
-from cloud.services import costs, statements
+from cloud.api.export import slot
+from cloud.services import costs, statement_export, statements
 from cloud.services.costs import CostView
 from cloud.services.points import Change
 from cloud.services.statements import IssuedView, StatementView
 
 router = APIRouter(tags=["statements"])
+
+PDF = "application/pdf"
 
 FirstDay = Annotated[date, Query(description="The first local day, as 2026-06-01")]
 EndDay = Annotated[date, Query(description="The first local day that does not count")]
@@ -62,6 +65,19 @@ def issue_statement(
     """Freeze a month that is over, as it is known now; once. Needs the scope bill."""
     change = Change(account.name, now_ms, wanted.reason)
     return statements.issue(store, point_id, wanted.month, change)
+
+
+@router.get(
+    "/statements/{statement_id}.pdf",
+    response_class=Response,
+    responses={200: {"content": {PDF: {"example": "%PDF-1.5 …"}}}, **responses(404)},
+    dependencies=[READ, Depends(slot)],
+)
+def get_statement_pdf(store: TheStore, statement_id: RowId) -> Response:
+    """The same as a PDF of A4 pages, with a chart of the days."""
+    name, content = statement_export.statement_pdf(store, statement_id)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=PDF, headers=headers)
 
 
 @router.get(

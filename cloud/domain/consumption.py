@@ -3,7 +3,7 @@
 An index is a scaled integer that only grows; times are epoch milliseconds (UTC).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -15,6 +15,9 @@ from common.reading import Quality
 
 MAX_PERIODS = 1500
 """The most periods of one question: 62 days of hours, or four years of days."""
+
+PIECE = 744
+"""So many periods are asked for at a time where there are more: a month of hours."""
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -91,6 +94,28 @@ def boundaries(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> li
         return _hours(start, end, zone) if step is Step.HOUR else midnights(step, start, end, zone)
     except OverflowError as error:
         raise Permanent("the span touches the end of the calendar") from error
+
+
+def pieces(
+    step: Step, start: datetime, end: datetime, zone: ZoneInfo
+) -> Iterator[tuple[datetime, datetime]]:
+    """Spans that have all local periods of ``step`` that overlap start..end, in order, each period
+    in one of them, and so few in each that one question may ask for them. Raises as ``boundaries``.
+    """
+    most = PIECE * _LENGTH[step]
+    while start < end:
+        until = start + most if end - start > most else end
+        bounds = boundaries(step, start, until, zone)
+        yield bounds[0], bounds[-1]
+        start = bounds[-1]
+
+
+def check_periods(step: Step, start: datetime, end: datetime, most: int) -> None:
+    """Raises Permanent when nothing lies between, or more than ``most`` periods do."""
+    if start >= end:
+        raise Permanent("end must be later than start")
+    if (end - start) / _LENGTH[step] > most:
+        raise Permanent(f"more than {most} periods; ask for less at a time")
 
 
 def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:

@@ -119,6 +119,20 @@ def cost(tariff: Tariff, usage: Sequence[Usage], zone: ZoneInfo) -> Cost:
         )
 
 
+def taxes_by_line(cost: Cost) -> list[Decimal]:
+    """The part of the tax that falls to each line. The parts of a rate add up to its tax exactly:
+    each is what the rounded tax grows by when its line is added."""
+    found = []
+    sums: dict[Decimal, Decimal] = defaultdict(Decimal)
+    with localcontext(EXACT):
+        cent = Decimal(1).scaleb(int(cost.net.as_tuple().exponent))
+        for line in cost.lines:
+            before = sums[line.tax_percent]
+            after = sums[line.tax_percent] = before + line.net
+            found.append(_tax(after, line.tax_percent, cent) - _tax(before, line.tax_percent, cent))
+    return found
+
+
 class _Item(NamedTuple):
     """A line before it is rounded; ``estimated`` is a share."""
 
@@ -246,7 +260,12 @@ def _share(estimated: Decimal, total: Decimal) -> Decimal:
 
 
 def _rounded(amount: Decimal, tariff: Tariff) -> Decimal:
-    return amount.quantize(Decimal(1).scaleb(-tariff.decimals), ROUND_HALF_UP)
+    return amount.quantize(_cent(tariff), ROUND_HALF_UP)
+
+
+def _cent(tariff: Tariff) -> Decimal:
+    """The smallest amount of the currency."""
+    return Decimal(1).scaleb(-tariff.decimals)
 
 
 def _not_priced(segment: Segment) -> NotPriced:
@@ -263,4 +282,8 @@ def _taxes(tariff: Tariff, lines: Iterable[Line]) -> Iterator[Tax]:
     for line in lines:
         nets[line.tax_percent] += line.net
     for percent, net in sorted(nets.items()):
-        yield Tax(percent, net, _rounded(net * percent / 100, tariff))
+        yield Tax(percent, net, _tax(net, percent, _cent(tariff)))
+
+
+def _tax(net: Decimal, percent: Decimal, cent: Decimal) -> Decimal:
+    return (net * percent / 100).quantize(cent, ROUND_HALF_UP)

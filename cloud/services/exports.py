@@ -1,14 +1,16 @@
 """What can be taken out, as tables whose rows are read while they are written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from cloud.export.table import Column, Row, Table, Type
 from cloud.services.boundaries import zone_of
 from cloud.services.metering import reading_view
 from cloud.storage.meters import PlacedRegister
-from cloud.storage.unit_of_work import Store
+from cloud.storage.points import PointRow
+from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_ms
 from common.errors import NotFound, Permanent
 from common.registers import KINDS, Kind
@@ -42,6 +44,11 @@ class Selection:
     register: str | None = None
     register_id: int | None = None
 
+    @property
+    def of_registers(self) -> bool:
+        """Whether it says more than the site."""
+        return any((self.gateway, self.device, self.register, self.register_id))
+
     def words(self) -> list[str]:
         """What was asked for, as part of a file's name."""
         keys = [self.site, self.gateway, self.device, self.register]
@@ -59,24 +66,47 @@ def readings(store: Store, selection: Selection, start: datetime, end: datetime)
     if start >= end:
         raise Permanent("end must be later than start")
     with store.read() as uow:
-        places = uow.meters.placed(
-            site_key=selection.site,
-            gateway_key=selection.gateway,
-            device_key=selection.device,
-            register_key=selection.register,
-            register_id=selection.register_id,
-        )
-    if not places:
-        raise NotFound("there is no such register")
-    zones = {place.timezone for place in places}
-    zone = zone_of(zones.pop() if len(zones) == 1 else "UTC")
-    days = [f"{at.astimezone(zone):%Y-%m-%d}" for at in (start, end)]
+        places = placed_in(uow, selection)
+    zone = zone_of_all(place.timezone for place in places)
     return Table(
-        name="_".join(["readings", *selection.words(), *days]),
+        name="_".join(["readings", *selection.words(), *days_in_name(start, end, zone)]),
         columns=READINGS,
         zone=zone,
         rows=_readings(store, places, to_ms(start), to_ms(end)),
     )
+
+
+def placed_in(uow: UnitOfWork, selection: Selection) -> list[PlacedRegister]:
+    """The registers that are selected; raises NotFound when there is none."""
+    found = uow.meters.placed(
+        site_key=selection.site,
+        gateway_key=selection.gateway,
+        device_key=selection.device,
+        register_key=selection.register,
+        register_id=selection.register_id,
+    )
+    if not found:
+        raise NotFound("there is no such register")
+    return found
+
+
+def points_in(uow: UnitOfWork, site: str | None, key: str | None) -> list[PointRow]:
+    """The metering points with these keys, None is any; raises NotFound when there is none."""
+    found = [one for one in uow.points.all() if site in {None, one.site} and key in {None, one.key}]
+    if not found:
+        raise NotFound("there is no such metering point")
+    return found
+
+
+def zone_of_all(names: Iterable[str]) -> ZoneInfo:
+    """The one time zone that all of these are; UTC when they differ."""
+    zones = set(names)
+    return zone_of(zones.pop() if len(zones) == 1 else "UTC")
+
+
+def days_in_name(start: datetime, end: datetime, zone: ZoneInfo) -> list[str]:
+    """The local days of a span, as parts of a file's name."""
+    return [f"{at.astimezone(zone):%Y-%m-%d}" for at in (start, end)]
 
 
 def _readings(

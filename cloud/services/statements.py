@@ -98,19 +98,24 @@ def statement(store: Store, statement_id: int) -> StatementView:
     Raises NotFound; Permanent when what is stored is not what was issued.
     """
     with store.snapshot() as uow:
-        found = uow.statements.one(statement_id)
-        if found is None:
-            raise NotFound(f"there is no statement {statement_id}")
-        row, text = found
-        if _hash(text) != row.hash:
-            raise Permanent(
-                f"statement {statement_id} was altered in the database: it is not what was issued "
-                f"on {_time(row.issued_at)}; take it from a backup"
-            )
-        then = msgspec.json.decode(text, type=Statement)
-        start, end = _days_of(row.month)
-        now = _statement(uow, view_of(uow, row.point_id), start, end)
-    return StatementView(_view(row), then, differences(then, now))
+        issued, then = issued_in(uow, statement_id)
+        start, end = _days_of(issued.month)
+        now = _statement(uow, view_of(uow, issued.point_id), start, end)
+    return StatementView(issued, then, differences(then, now))
+
+
+def issued_in(uow: UnitOfWork, statement_id: int) -> tuple[IssuedView, Statement]:
+    """As it was issued, in a transaction that has begun; raises as ``statement``."""
+    found = uow.statements.one(statement_id)
+    if found is None:
+        raise NotFound(f"there is no statement {statement_id}")
+    row, text = found
+    if _hash(text) != row.hash:
+        raise Permanent(
+            f"statement {statement_id} was altered in the database: it is not what was issued "
+            f"on {_time(row.issued_at)}; take it from a backup"
+        )
+    return _view(row), msgspec.json.decode(text, type=Statement)
 
 
 def _month(month: str, point: PointView, now_ms: int) -> tuple[date, date]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from cloud.storage.billing_tables import statement
+from cloud.storage.tables import metering_point, site
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,23 @@ class Statements:
         query = _ROWS.where(statement.c.point_id == point_id, statement.c.month == month)
         row = self._connection.execute(query).first()
         return StatementRow(*row) if row else None
+
+    def issued(
+        self, site_key: str | None, point_key: str | None, first: str | None, end: str | None
+    ) -> list[int]:
+        """The ids of those of months, the last excluded, by site, metering point and month."""
+        query = (
+            select(statement.c.id)
+            .join(metering_point, metering_point.c.id == statement.c.point_id)
+            .join(site, site.c.id == metering_point.c.site_id)
+            .order_by(site.c.key, metering_point.c.key, statement.c.month)
+        )
+        if site_key is not None:
+            query = query.where(site.c.key == site_key)
+        if point_key is not None:
+            query = query.where(metering_point.c.key == point_key)
+        if first is not None:
+            query = query.where(statement.c.month >= first)
+        if end is not None:
+            query = query.where(statement.c.month < end)
+        return list(self._connection.scalars(query))

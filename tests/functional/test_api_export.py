@@ -23,11 +23,13 @@ from starlette.types import Message, Scope
 from cloud.api.app import create_api
 from cloud.api.export import AT_ONCE, Download, Slots
 from cloud.export.formats import Decimals, Format
-from cloud.services import accounts, exports
+from cloud.services import accounts, exports, points
 from cloud.services.exports import ROWS_AT_ONCE, Selection
+from cloud.services.points import Change, NewPoint
 from cloud.services.store import Store
 from cloud.services.views import Role
 from common.clock import ManualClock, to_datetime, to_ms
+from common.registers import Kind, Medium
 from tests.harness.eventually import eventually
 from tests.harness.masterdata import MasterData
 from tests.harness.ports import free_port, wait_for_port
@@ -131,11 +133,36 @@ def test_nothing_in_the_span_is_a_table_without_rows(client: TestClient, registe
     assert answer.text.splitlines() == ["site,gateway,device,register,unit,time,value,quality,raw"]
 
 
-def test_the_example_of_the_document_works(client: TestClient, register: int) -> None:
+def test_consumption_is_a_file_as_readings_are(client: TestClient, register: int) -> None:
+    url = "/api/v1/export/consumption"
+    query = {"start": "2026-06-02T11:00:00Z", "step": "hour", "register_id": register}
+    answer = client.get(url, params=query)
+    assert answer.text == (
+        "site,gateway,device,register,unit,start,end,value,quality,measured_percent\r\n"
+        "mill,gw-1,water-1,volume,m³,2026-06-02T14:00:00.000+03:00,2026-06-02T15:00:00.000+03:00,"
+        "0.345,estimated,99.9\r\n"
+    )
+    name = f"consumption_{register}_hour_2026-06-02_2026-06-02.csv"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    answer = client.get(url, params={**query, "format": "json"})
+    assert [row[7:9] for row in answer.json()["rows"]] == [["0.345", "estimated"]]
+    answer = client.get(url, params={**query, "format": "xlsx"})
+    assert len(sheets(answer.content)[0]) == 2
+    answer = client.get(url, params={**query, "start": "1000-01-01T00:00:00Z"})
+    assert (answer.status_code, "more than 100000" in answer.json()["detail"]) == (422, True)
+    assert client.get(url, params={**query, "point": "flat-1"}).status_code == 422
+    assert client.get(url, params=SPAN).status_code == 404  # no metering point
+
+
+def test_the_example_of_the_document_works(
+    client: TestClient, sqlite_store: Store, register: int
+) -> None:
+    wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
+    points.create(sqlite_store, wanted, Change("ana", NOW))
     document = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
     examples = re.findall(r"^GET (/api/v1/export/\S+)$", document, re.MULTILINE)
     complete = [example for example in examples if "…" not in example]
-    assert complete
+    assert len(complete) == 3
     for example in complete:
         assert client.get(example).status_code == 200, example
 

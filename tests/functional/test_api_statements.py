@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 
 import pytest
 from fastapi.testclient import TestClient
+from pypdf import PdfReader
 
 from cloud.api.app import create_api
 from cloud.services import accounts
@@ -107,6 +109,23 @@ def _price(admin: TestClient, url: str) -> None:
     assert admin.put(f"{url}/tariff", json=order).status_code == 200
 
 
+def test_a_statement_is_a_pdf_too(clients: Clients, url: str) -> None:
+    admin, viewer = clients[Role.ADMIN], clients[Role.VIEWER]
+    _price(admin, url)
+    issued = admin.post(f"{url}/statements", json={"month": "2026-06"}).json()["issued"]
+    answer = viewer.get(f"/api/v1/statements/{issued['id']}.pdf")
+    assert answer.headers["content-type"] == "application/pdf"
+    name = f"statement_flat-1_2026-06_{issued['id']}.pdf"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    [page] = PdfReader(BytesIO(answer.content)).pages
+    assert "22.24 RON" in page.extract_text()
+    missing = viewer.get("/api/v1/statements/999.pdf")
+    assert (missing.status_code, missing.headers["content-type"]) == (
+        404,
+        "application/problem+json",
+    )
+
+
 def test_a_month_is_priced_and_issued_and_tells_what_has_changed_since(
     clients: Clients, data: MasterData, register: int, url: str
 ) -> None:
@@ -148,6 +167,11 @@ def test_a_month_is_priced_and_issued_and_tells_what_has_changed_since(
     data.add_readings(register, _readings(HOURS - 23, HOURS + 1))
     later = operator.get(f"/api/v1/statements/{statement['issued']['id']}").json()
     assert (later["content"], later["issued"]) == (content, statement["issued"])
+    lines = operator.get("/api/v1/export/statements", params={"start": "2026-06", "format": "json"})
+    assert [row[7:8] + row[16:20] for row in lines.json()["rows"]] == [
+        ["Meter", "3.00", "9", "0.27", "3.27"],
+        ["Water", "17.40", "9", "1.57", "18.97"],
+    ]
     assert later["since"]["changed"] is True
     [line] = later["since"]["lines"]
     assert (line["charge"], line["figures"][-1]) == (

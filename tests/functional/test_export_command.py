@@ -7,11 +7,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from cloud.__main__ import main
+from cloud.domain.tariffs import Fixed, Tariff, Version
+from cloud.services import points, statements, tariffs
+from cloud.services.points import Change, NewPoint
+from cloud.services.store import Store
+from common.registers import Kind, Medium
 from tests.harness.masterdata import MasterData
 from tests.harness.xlsx import sheets
 
@@ -91,12 +98,50 @@ def test_the_examples_of_the_document_work(
     device = data.add_device(data.add_gateway(data.add_site("hall"), "gw-2"))
     assert [data.add_register(device, f"r{n}") for n in range(11)][-1] == 12
     data.close()
+    store = Store(sqlite_url)
+    by = Change("ana", AT + 10 * 86_400_000)
+    point = points.create(
+        store, NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME), by
+    ).id
+    fixed = Version(valid_from=date(2026, 1, 1), charges=(Fixed(name="Letter", amount=Decimal(2)),))
+    tariff = Tariff(key="water", name="Water", currency="RON", unit="m³", versions=(fixed,))
+    tariffs.put(store, tariff, by)
+    tariffs.assign(store, point, date(2026, 1, 1), "water", by)
+    assert statements.issue(store, point, "2026-05", by).issued.id == 1
+    store.close()
     document = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
     examples = re.findall(r"^inmetter-cloud (.* export [^|\n]*)", document, re.MULTILINE)
-    assert len(examples) == 3
+    assert len(examples) == 7
     monkeypatch.chdir(config.parent)
-    assert [main(shlex.split(example)) for example in examples] == [0, 0, 0]
-    assert {file.name for file in config.parent.glob("june.*")} == {"june.csv", "june.xlsx"}
+    assert [main(shlex.split(example)) for example in examples] == [0] * 7
+    made = {"june.csv", "june.xlsx", "hours.csv", "months.xlsx", "lines.csv", "statement.pdf"}
+    assert all((config.parent / name).stat().st_size for name in made)
+    assert (config.parent / "statement.pdf").read_bytes().startswith(b"%PDF-")
+    (line,) = (config.parent / "lines.csv").read_text().splitlines()[1:]
+    assert line.startswith("mill,flat-1,Flat 1,2026-05,1,")
+    (line,) = (config.parent / "hours.csv").read_text().splitlines()[1:2]
+    assert line.startswith("mill,flat-1,Flat 1,m³,2026-01-01T00:00:00.000+02:00,")
+    assert line.endswith(",,missing,0.0")
+
+
+def test_a_statement_that_is_not_there_leaves_the_old_file(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "statement.pdf"
+    output.write_text("the old one")
+    words = ["--config", str(config), "export", "statement", "7", "--output", str(output)]
+    assert main(words) == 1
+    assert "no statement 7" in capsys.readouterr().err
+    assert output.read_text() == "the old one"
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026", "June"])
+def test_what_is_no_month_is_said(
+    config: Path, capsys: pytest.CaptureFixture[str], month: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--config", str(config), "export", "statements", "--from", month])
+    assert "is no month" in capsys.readouterr().err
 
 
 def test_a_pipe_is_written_to_and_not_replaced(config: Path, tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def test_every_module_can_be_imported_alone(part: int) -> None:
     """Each in a fork of its own, so that none leans on what another module of ours has done."""
     script = f"""
 import importlib, os, sys, traceback
-import alembic, fastapi, msgspec, nicegui, openpyxl, prometheus_client, pwdlib, pymodbus.client
+import alembic, fastapi, fpdf, msgspec, nicegui, openpyxl, prometheus_client, pwdlib
+import pymodbus.client
 import pymysql, sqlalchemy, uvicorn, xlsxwriter
 failed = []
 for name in {MODULES[part::PARTS]!r}:
