@@ -16,6 +16,9 @@ INSTALLATION: Example = {
     "end": None,
     "final_index": None,
 }
+TERM: Example = {"point_id": 1, "point": "house-cold", "factor": "1"}
+NEW_TERM: Example = {"point": "house-cold", "factor": "1"}
+NEW_TERMS: Example = {"terms": [NEW_TERM], "reason": "the sub-meter is gone"}
 METERING_POINT: Example = {
     "id": 2,
     "key": "flat-12-cold",
@@ -27,6 +30,7 @@ METERING_POINT: Example = {
     "unit": "m³",
     "parent_id": None,
     "installations": [INSTALLATION],
+    "terms": [],
 }
 NEW_METERING_POINT: Example = {
     "key": "flat-12-cold",
@@ -35,6 +39,15 @@ NEW_METERING_POINT: Example = {
     "medium": "cold water",
     "kind": "volume",
     "parent": None,
+    "terms": [],
+}
+POINT_CONSUMPTION: Example = {
+    "start": "2026-06-01T21:00:00Z",
+    "end": "2026-06-02T21:00:00Z",
+    "value": "3.125",
+    "estimated": False,
+    "measured_percent": "100.0",
+    "missing": [],
 }
 INSTALLING: Example = {
     "at": "2026-06-01T09:30:00+03:00",
@@ -84,6 +97,10 @@ ANALYSES: Example = {
 
 OF_POINTS: dict[str, Example] = {
     "Installation": INSTALLATION,
+    "Term": TERM,
+    "NewTerm": NEW_TERM,
+    "NewTerms": NEW_TERMS,
+    "PointConsumption": POINT_CONSUMPTION,
     "MeteringPoint": METERING_POINT,
     "NewMeteringPoint": NEW_METERING_POINT,
     "Installing": INSTALLING,

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 from pydantic import WithJsonSchema as JsonSchema
 
-from cloud.api.models import Exact, KindName, MediumName, Model, Time
+from cloud.api.models import Consumption, Exact, KindName, MediumName, Model, Time
 from common.registers import Kind, Medium
 
 _MEDIA = {medium.label: medium for medium in Medium}
@@ -48,8 +48,29 @@ class Installation(Model):
     final_index: Exact | None
 
 
+class Term(Model):
+    """A metering point that a virtual one is made of."""
+
+    point_id: int
+    point: str = Field(description="Its key")
+    factor: Exact
+
+
+class NewTerm(Model):
+    """A metering point that a virtual one is to be made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    point: str = Field(max_length=48, description="Its key")
+    factor: Annotated[
+        Decimal,
+        Field(max_digits=18),
+        JsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["0.35"]}),
+    ] = Field(default=Decimal(1), description="1 adds it, -1 takes it away, 0.35 is a share")
+
+
 class MeteringPoint(Model):
-    """What is billed: a place of consumption, under which meters come and go."""
+    """What is billed: a place of consumption, under which meters come and go, or virtual."""
 
     id: int
     key: str
@@ -61,6 +82,7 @@ class MeteringPoint(Model):
     unit: str
     parent_id: int | None
     installations: list[Installation]
+    terms: list[Term] = Field(description="What it is made of: a virtual one, without meters")
 
 
 class NewMeteringPoint(Model):
@@ -75,6 +97,26 @@ class NewMeteringPoint(Model):
     kind: Kind = Field(description="What its meters count")
     parent: str | None = Field(
         default=None, max_length=48, description="The key of the point that this one is a part of"
+    )
+    terms: list[NewTerm] = Field(
+        default=[], max_length=200, description="For a virtual one: what it is made of"
+    )
+
+
+class NewTerms(Model):
+    """What a virtual metering point is to be made of, in the place of what it was made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    terms: list[NewTerm] = Field(max_length=200, description="None: it is virtual no more")
+    reason: str = Field(default="", max_length=2000)
+
+
+class PointConsumption(Consumption):
+    """What was consumed at a metering point in one period by the calendar of its site."""
+
+    missing: list[str] = Field(
+        description="Of a virtual point: the keys of those whose readings do not tell"
     )
 
 

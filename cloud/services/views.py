@@ -173,6 +173,7 @@ class ConsumptionView:
     ``value`` is None when there is no reading to tell from; ``estimated`` when the index at a
     boundary was interpolated between readings that are too far from it, or the period is not over.
     ``measured_percent``: how much of the time lies between readings that are near each other.
+    ``missing``: of a virtual metering point, the keys of those whose readings do not tell.
     """
 
     start: datetime
@@ -180,6 +181,7 @@ class ConsumptionView:
     value: Decimal | None
     estimated: bool
     measured_percent: Decimal
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

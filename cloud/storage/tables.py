@@ -237,6 +237,13 @@ installation = _table(
     Column("final_index", BigInt),
 )
 
+point_term = _table(
+    "point_term",  # what a virtual metering point is made of: other points, each times a factor
+    Column("point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("of_point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("factor", String(40), nullable=False),  # an exact decimal
+)
+
 audit = _table(
     "audit",  # who changed what that consumption and money depend on
     Column("id", BigInt, primary_key=True),

@@ -48,6 +48,7 @@ ROUTES = {
     "GET /api/v1/metering-points/{point_id}/findings",
     "GET /api/v1/metering-points/{point_id}/analyses",
     "PUT /api/v1/metering-points/{point_id}/analyses",
+    "PUT /api/v1/metering-points/{point_id}/terms",
     "POST /api/v1/metering-points/{point_id}/install",
     "POST /api/v1/metering-points/{point_id}/exchange",
     "POST /api/v1/metering-points/{point_id}/remove",

@@ -98,6 +98,35 @@ def test_a_meter_is_exchanged_and_the_month_is_whole(
     assert client.get("/api/v1/metering-points", params={"site_id": 999}).json() == []
 
 
+def test_a_virtual_point_is_made_changed_and_asked(
+    clients: tuple[TestClient, TestClient], registers: list[int]
+) -> None:
+    admin, operator = clients
+    main = admin.post("/api/v1/metering-points", json=POINT).json()
+    order = {"at": "2026-06-01T00:00:00Z", "register_id": registers[0]}
+    admin.post(f"/api/v1/metering-points/{main['id']}/install", json=order)
+    wanted = {**POINT, "key": "share", "terms": [{"point": "flat-1", "factor": "0.35"}]}
+    assert operator.post("/api/v1/metering-points", json=wanted).status_code == 403
+    made = admin.post("/api/v1/metering-points", json=wanted)
+    assert made.status_code == 201
+    terms = [{"point_id": main["id"], "point": "flat-1", "factor": "0.35"}]
+    assert (made.json()["terms"], made.json()["installations"]) == (terms, [])
+    url = f"/api/v1/metering-points/{made.json()['id']}"
+    span = {"start": "2026-06-01T00:00:00Z", "end": "2026-06-02T00:00:00Z"}
+    [day] = operator.get(f"{url}/consumption", params=span).json()
+    assert (day["value"], day["missing"]) == ("0.08400", [])
+
+    loss = {"terms": [{"point": "flat-1", "factor": "-1"}], "reason": "turned round"}
+    assert operator.put(f"{url}/terms", json=loss).status_code == 403
+    assert admin.put(f"{url}/terms", json=loss).json()["terms"][0]["factor"] == "-1"
+    [day] = operator.get(f"{url}/consumption", params=span).json()
+    assert day["value"] == "-0.240"
+    newest = operator.get(f"{url}/changes").json()[0]
+    assert (newest["by"], newest["reason"]) == ("ana", "turned round")
+    refused = admin.put(f"{url}/terms", json={"terms": [{"point": "share"}]})
+    assert (refused.status_code, "made of itself" in refused.text) == (422, True)
+
+
 def test_only_an_administrator_changes_metering_points(
     clients: tuple[TestClient, TestClient], registers: list[int]
 ) -> None:
@@ -150,6 +179,7 @@ def test_a_metering_point_that_is_not_there_is_not_found(
     assert client.post("/api/v1/metering-points/77/install", json=order).status_code == 404
     wanted: dict[str, object] = {"analyses": {}}
     assert client.put("/api/v1/metering-points/77/analyses", json=wanted).status_code == 404
+    assert client.put("/api/v1/metering-points/77/terms", json={"terms": []}).status_code == 404
 
 
 def test_what_is_found_and_how_is_asked_and_set(

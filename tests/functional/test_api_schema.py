@@ -71,6 +71,9 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     point = points.create(sqlite_store, wanted, Change("ana", NOW))
     wanted_tariff = {name: one for name, one in NEW_TARIFF.items() if name != "reason"}
     tariff = open_tariff(msgspec.json.encode(wanted_tariff | {"key": "water"}))
+    house = NewPoint("house-cold", "House", site.key, Medium.COLD_WATER, Kind.VOLUME)
+    virtual = NewPoint("losses", "Losses", site.key, Medium.COLD_WATER, Kind.VOLUME)
+    points.create(sqlite_store, house, Change("ana", NOW))
     tariffs.put(sqlite_store, tariff, Change("ana", NOW))
     tariffs.assign(sqlite_store, point.id, date(2026, 1, 1), "water", Change("ana", NOW))
     statement = statements.issue(sqlite_store, point.id, "2026-05", Change("ana", NOW))
@@ -88,6 +91,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "start": "2026-09-20T00:00:00Z",
         "point_id": point.id,
         "statement_id": statement.issued.id,
+        "virtual": points.create(sqlite_store, virtual, Change("ana", NOW)).id,
         "key": "water",
         "site": site.key,
     }
@@ -143,6 +147,8 @@ def known_as(name: str, operation: Operation, known: Known) -> str | int:
     """What is known by the name of a parameter; an output where it must be one."""
     if operation.path.endswith("/cost"):
         return known.get(name, 1) if name == "point_id" else DAYS[name]
+    if operation.path.endswith("/terms") and name == "point_id":
+        return known["virtual"]
     ordered = "/outputs" in operation.path or "/commands" in operation.path
     return known["output" if name == "register_id" and ordered else name]
 

@@ -1,0 +1,32 @@
+"""What virtual metering points are made of."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from cloud.storage.schema import OPTIONS
+
+revision = "0014"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "point_term",
+        sa.Column("point_id", sa.Integer(), nullable=False),
+        sa.Column("of_point_id", sa.Integer(), nullable=False),
+        sa.Column("factor", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["point_id"], ["metering_point.id"], name=op.f("fk_point_term_point_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["of_point_id"], ["metering_point.id"], name=op.f("fk_point_term_of_point_id")
+        ),
+        sa.PrimaryKeyConstraint("point_id", "of_point_id", name=op.f("pk_point_term")),
+        **OPTIONS,
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("point_term")
