@@ -41,6 +41,8 @@ NEW_METERING_POINT: Example = {
     "parent": None,
     "terms": [],
 }
+BILLING: Example = {"day": 15, "months": 1, "first_month": 1, "dates": []}
+NEW_BILLING: Example = {**BILLING, "reason": "as in the contract"}
 POINT_CONSUMPTION: Example = {
     "start": "2026-06-01T21:00:00Z",
     "end": "2026-06-02T21:00:00Z",
@@ -100,6 +102,8 @@ OF_POINTS: dict[str, Example] = {
     "Term": TERM,
     "NewTerm": NEW_TERM,
     "NewTerms": NEW_TERMS,
+    "Billing": BILLING,
+    "NewBilling": NEW_BILLING,
     "PointConsumption": POINT_CONSUMPTION,
     "MeteringPoint": METERING_POINT,
     "NewMeteringPoint": NEW_METERING_POINT,

@@ -1,7 +1,8 @@
 """What the routes about metering points take and answer."""
 
+from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 from pydantic import WithJsonSchema as JsonSchema
@@ -109,6 +110,29 @@ class NewTerms(Model):
     model_config = ConfigDict(extra="forbid")
 
     terms: list[NewTerm] = Field(max_length=200, description="None: it is virtual no more")
+    reason: str = Field(default="", max_length=2000)
+
+
+class Billing(Model):
+    """A metering point's billing periods: by a day of the month, or between dates."""
+
+    day: int | None = Field(ge=1, le=28, description="On which a period begins")
+    months: int = Field(description="How long it is: 1, 2, 3, 6 or 12")
+    first_month: int = Field(ge=1, le=12, description="In which one begins")
+    dates: list[date] = Field(description="Each the first day of a period; the last ends it")
+
+
+class NewBilling(Model):
+    """How a metering point is billed, in the place of what was set; by neither: not of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    day: int | None = Field(default=None, ge=1, le=28, description="On which a period begins")
+    months: Literal[1, 2, 3, 6, 12] = Field(default=1, description="How long it is")
+    first_month: int = Field(default=1, ge=1, le=12, description="In which one begins")
+    dates: list[date] = Field(
+        default=[], max_length=1501, description="In order: a period is from one to the next"
+    )
     reason: str = Field(default="", max_length=2000)
 
 

@@ -9,6 +9,7 @@ from cloud.api import point_models
 from cloud.api.deps import READ, Configurer, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
+from cloud.domain.billing import Billing, PeriodStep
 from cloud.domain.consumption import Step
 from cloud.services import findings, installing, points
 from cloud.services.findings import AnalysesView, FindingView
@@ -97,6 +98,35 @@ def set_terms(
     return points.set_terms(store, point_id, _terms(wanted.terms), change)
 
 
+@router.get(
+    "/{point_id}/billing",
+    response_model=point_models.Billing,
+    responses=responses(404),
+    dependencies=[READ],
+)
+def get_billing(store: TheStore, point_id: RowId) -> Billing:
+    """A metering point's billing periods, by which its consumption can be asked."""
+    return points.billing(store, point_id)
+
+
+@router.put(
+    "/{point_id}/billing",
+    response_model=point_models.Billing,
+    responses=responses(404, 413),
+)
+def set_billing(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Configurer,
+    point_id: RowId,
+    wanted: point_models.NewBilling,
+) -> Billing:
+    """Have a metering point be billed by these periods. Needs the scope configure."""
+    billing = Billing(wanted.day, wanted.months, wanted.first_month, tuple(wanted.dates))
+    return points.set_billing(store, point_id, billing, Change(account.name, now_ms, wanted.reason))
+
+
 @router.post(
     "/{point_id}/install",
     response_model=point_models.MeteringPoint,
@@ -169,13 +199,13 @@ def list_consumption(
     point_id: RowId,
     start: Start,
     end: End = None,
-    step: Annotated[Step, Query(description="By the clock of the site")] = Step.DAY,
+    step: Annotated[PeriodStep, Query(description="By the clock of the site")] = Step.DAY,
 ) -> Sequence[ConsumptionView]:
     """Consumption of each local period that overlaps the span, through exchanges of meters.
 
     A day has 23, 24 or 25 hours, a week begins on Monday. At most 1500 periods. The sum of the
     hours is that of the days, the months, the years, exactly. A virtual point's is the sum of its
-    terms', and may be negative.
+    terms', and may be negative. By the step billing, of each of the point's own billing periods.
     """
     until = end or to_datetime(now_ms)
     span_ms(start, until)

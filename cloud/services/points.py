@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from cloud.domain.billing import Billing, PeriodStep, bounds, check
 from cloud.domain.consumption import Step, boundaries, tolerance_ms
 from cloud.domain.installations import Chain
 from cloud.services import formulas
@@ -151,10 +152,39 @@ def changes_of(uow: UnitOfWork, subject: str) -> list[ChangeView]:
     ]
 
 
+def billing(store: Store, point_id: int) -> Billing:
+    """A metering point's billing periods; raises NotFound."""
+    with store.read() as uow:
+        return _billing(uow, row_of(uow, point_id))
+
+
+def set_billing(store: Store, point_id: int, wanted: Billing, change: Change) -> Billing:
+    """Have a metering point be asked by these periods, in the place of what was set before.
+
+    Raises NotFound; Permanent, with what is wrong.
+    """
+    check(wanted)
+    definition = msgspec.json.encode(wanted).decode()
+
+    def work(uow: UnitOfWork) -> Billing:
+        row_of(uow, point_id)
+        uow.points.lock(point_id, [])
+        uow.points.set_billing(point_id, definition)
+        note(uow, point_id, "billing_set", change, billing=definition)
+        return wanted
+
+    return store.run(work)
+
+
+def _billing(uow: UnitOfWork, row: PointRow) -> Billing:
+    return msgspec.json.decode(uow.points.billing(row.id) or "{}", type=Billing)
+
+
 def consumption(
-    store: Store, point_id: int, step: Step, start: datetime, end: datetime
+    store: Store, point_id: int, step: PeriodStep, start: datetime, end: datetime
 ) -> list[ConsumptionView]:
-    """Consumption of each local period of the site that overlaps start..end, through exchanges.
+    """Consumption of each local period of the site that overlaps start..end, through exchanges;
+    of each of its own billing periods, where ``step`` is ``billing``.
 
     Of a virtual point it is the exact sum of its terms', and may be negative. ``start`` and
     ``end`` are aware. Raises NotFound; Permanent for too many periods at once.
@@ -164,15 +194,24 @@ def consumption(
 
 
 def consumption_in(
-    uow: UnitOfWork, point_id: int, step: Step, start: datetime, end: datetime
+    uow: UnitOfWork, point_id: int, step: PeriodStep, start: datetime, end: datetime
 ) -> list[ConsumptionView]:
     """The same, in a transaction that has begun."""
     row = row_of(uow, point_id)
-    bounds = list(map(to_ms, boundaries(step, start, end, zone_of(row.timezone))))
+    zone = zone_of(row.timezone)
+    if step == "billing":
+        its = _billing(uow, row)
+        if its == Billing():
+            raise Permanent(f"step: {row.key} has no billing periods of its own; set them first")
+        # Midnights, as those of days are.
+        step, instants = Step.DAY, bounds(its, start, end, zone)
+    else:
+        instants = boundaries(step, start, end, zone)
+    asked = list(map(to_ms, instants))
     made_of = formulas.parts(uow, row)
     installed = _by_point(uow.points.installed(made_of))
     consumed = {
-        id_: _consumption(uow, installed[id_], row.timezone, bounds, step) for id_ in made_of
+        id_: _consumption(uow, installed[id_], row.timezone, asked, step) for id_ in made_of
     }
     return consumed[point_id] if point_id in made_of else formulas.combined(made_of, consumed)
 

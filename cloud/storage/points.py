@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from cloud.domain.installations import Installation
 from cloud.storage.tables import (
+    billing,
     device,
     gateway,
     installation,
@@ -170,6 +171,17 @@ class Points:
             .where(installation.c.id == installation_id)
             .values(end_at=end_at, final_index=final_index)
         )
+
+    def billing(self, point_id: int) -> str | None:
+        """The point's billing periods, as they were set."""
+        query = select(billing.c.definition).where(billing.c.point_id == point_id)
+        return self._connection.scalar(query)
+
+    def set_billing(self, point_id: int, definition: str) -> None:
+        """In the place of what was set before."""
+        self._connection.execute(delete(billing).where(billing.c.point_id == point_id))
+        row = {"point_id": point_id, "definition": definition}
+        self._connection.execute(insert(billing).values(row))
 
     # Formulas
 

@@ -244,6 +244,12 @@ point_term = _table(
     Column("factor", String(40), nullable=False),  # an exact decimal
 )
 
+billing = _table(
+    "billing",  # metering points that have billing periods of their own
+    Column("point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("definition", LongText, nullable=False),  # cloud.domain.billing.Billing, JSON
+)
+
 audit = _table(
     "audit",  # who changed what that consumption and money depend on
     Column("id", BigInt, primary_key=True),

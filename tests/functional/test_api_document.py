@@ -49,6 +49,8 @@ ROUTES = {
     "GET /api/v1/metering-points/{point_id}/analyses",
     "PUT /api/v1/metering-points/{point_id}/analyses",
     "PUT /api/v1/metering-points/{point_id}/terms",
+    "GET /api/v1/metering-points/{point_id}/billing",
+    "PUT /api/v1/metering-points/{point_id}/billing",
     "POST /api/v1/metering-points/{point_id}/install",
     "POST /api/v1/metering-points/{point_id}/exchange",
     "POST /api/v1/metering-points/{point_id}/remove",
