@@ -168,10 +168,12 @@ class Rollups:
         )
         return {id_: Calendar(*rest) for id_, *rest in self._connection.execute(query)}
 
-    def of_readings(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
-        """From ``start`` to ``end`` hour by hour, the first of which begins at ``start``; by
-        register and time."""
-        found = self._spans(_of_readings(register_ids, start, end))
+    def of_readings(
+        self, register_ids: Collection[int], start: int, end: int, width: int = HOUR_MS
+    ) -> list[Span]:
+        """From ``start`` to ``end`` hour by hour (or by ``width``), the first of which begins at
+        ``start``; by register and time."""
+        found = self._spans(_of_readings(register_ids, start, end, width))
         return sorted(found, key=itemgetter(0, 1))
 
     def sum_up_hours(self, register_ids: Collection[int], start: int, end: int) -> None:
@@ -232,10 +234,12 @@ class Rollups:
             )
 
 
-def _of_readings(register_ids: Collection[int], start: int, end: int) -> Select[*tuple[Any, ...]]:
+def _of_readings(
+    register_ids: Collection[int], start: int, end: int, width: int = HOUR_MS
+) -> Select[*tuple[Any, ...]]:
     """The spans that the readings make, from ``start`` on hour by hour."""
     at, value = reading.c.at, reading.c.value
-    begins = (at - (at - start) % HOUR_MS).label("begins")
+    begins = (at - (at - start) % width).label("begins")
     spans = (
         select(
             reading.c.register_id,

@@ -39,6 +39,7 @@ ROUTES = {
     "GET /api/v1/latest",
     "GET /api/v1/registers/{register_id}/readings",
     "GET /api/v1/registers/{register_id}/consumption",
+    "GET /api/v1/registers/{register_id}/rate",
     "GET /api/v1/registers/{register_id}/completeness",
     "GET /api/v1/metering-points",
     "POST /api/v1/metering-points",
