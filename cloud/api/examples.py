@@ -113,6 +113,14 @@ CONSUMPTION: Example = {
     "quality": "measured",
     "measured_percent": "100.0",
 }
+RATE_SLICE: Example = {
+    "start": "2026-06-01T21:00:00Z",
+    "end": "2026-06-02T03:00:00Z",
+    "amount": "0.750",
+    "rate": "0.125000000",
+    "greatest": "0.311000000",
+}
+RATE: Example = {"register_id": 1, "unit": "m³/h", "slices": [RATE_SLICE]}
 EVENT: Example = {
     "stream_id": 12,
     "seq": 4320,
@@ -298,6 +306,8 @@ OF: dict[str, Example] = {
     "Latest": LATEST,
     "Meter": METER,
     "Consumption": CONSUMPTION,
+    "RateSlice": RATE_SLICE,
+    "Rate": RATE,
     "Event": EVENT,
     "Command": COMMAND,
     "NewCommand": NEW_COMMAND,

@@ -154,6 +154,24 @@ class Meter(Model):
     registers: list[Latest]
 
 
+class RateSlice(Model):
+    """What an index gained in a span of time, and how fast."""
+
+    start: Time
+    end: Time
+    amount: Exact | None = Field(description="Gained, exactly; null: fell, or a gap")
+    rate: Exact | None = Field(description="The amount by the time")
+    greatest: Exact | None = Field(description="Of its hours or days; null: it has no parts")
+
+
+class Rate(Model):
+    """How fast an index grew."""
+
+    register_id: int
+    unit: str = Field(description="Of the rates: m³/h, W, or 1/h for pulses")
+    slices: list[RateSlice]
+
+
 class Consumption(Model):
     """What was consumed in one period by the clock and the calendar of the site."""
 

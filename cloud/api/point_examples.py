@@ -29,6 +29,9 @@ UNCOUNTED: Example = {
     "text": "37 readings since Cold water was removed are not counted (2026-06-01 06:00 UTC);"
     " its index grew: install it where it counts now, or take it off the gateway",
 }
+TERM: Example = {"point_id": 1, "point": "house-cold", "factor": "1"}
+NEW_TERM: Example = {"point": "house-cold", "factor": "1"}
+NEW_TERMS: Example = {"terms": [NEW_TERM], "reason": "the sub-meter is gone"}
 METERING_POINT: Example = {
     "id": 2,
     "key": "flat-12-cold",
@@ -40,6 +43,7 @@ METERING_POINT: Example = {
     "unit": "m³",
     "parent_id": None,
     "installations": [INSTALLATION],
+    "terms": [],
 }
 NEW_METERING_POINT: Example = {
     "key": "flat-12-cold",
@@ -48,6 +52,19 @@ NEW_METERING_POINT: Example = {
     "medium": "cold water",
     "kind": "volume",
     "parent": None,
+    "terms": [],
+}
+BILLING: Example = {"day": 15, "months": 1, "first_month": 1, "dates": []}
+NEW_BILLING: Example = {**BILLING, "reason": "as in the contract"}
+POINT_CONSUMPTION: Example = {
+    "start": "2026-06-01T21:00:00Z",
+    "end": "2026-06-02T21:00:00Z",
+    "value": "3.125",
+    "estimated": False,
+    "corrected": False,
+    "quality": "measured",
+    "measured_percent": "100.0",
+    "missing": [],
 }
 INSTALLING: Example = {
     "at": "2026-06-01T09:30:00+03:00",
@@ -105,6 +122,12 @@ ANALYSES: Example = {
 OF_POINTS: dict[str, Example] = {
     "Installation": INSTALLATION,
     "Uncounted": UNCOUNTED,
+    "Term": TERM,
+    "NewTerm": NEW_TERM,
+    "NewTerms": NEW_TERMS,
+    "Billing": BILLING,
+    "NewBilling": NEW_BILLING,
+    "PointConsumption": POINT_CONSUMPTION,
     "MeteringPoint": METERING_POINT,
     "NewMeteringPoint": NEW_METERING_POINT,
     "Installing": INSTALLING,

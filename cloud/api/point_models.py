@@ -1,12 +1,13 @@
 """What the routes about metering points take and answer."""
 
+from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 from pydantic import WithJsonSchema as JsonSchema
 
-from cloud.api.models import Exact, KindName, MediumName, Model, Time
+from cloud.api.models import Consumption, Exact, KindName, MediumName, Model, Time
 from common.registers import Kind, Medium
 
 _MEDIA = {medium.label: medium for medium in Medium}
@@ -49,8 +50,29 @@ class Installation(Model):
     rollover: Exact | None = Field(description="In its place the face shows 0; null: not known")
 
 
+class Term(Model):
+    """A metering point that a virtual one is made of."""
+
+    point_id: int
+    point: str = Field(description="Its key")
+    factor: Exact
+
+
+class NewTerm(Model):
+    """A metering point that a virtual one is to be made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    point: str = Field(max_length=48, description="Its key")
+    factor: Annotated[
+        Decimal,
+        Field(max_digits=18),
+        JsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["0.35"]}),
+    ] = Field(default=Decimal(1), description="1 adds it, -1 takes it away, 0.35 is a share")
+
+
 class MeteringPoint(Model):
-    """What is billed: a place of consumption, under which meters come and go."""
+    """What is billed: a place of consumption, under which meters come and go, or virtual."""
 
     id: int
     key: str
@@ -62,6 +84,7 @@ class MeteringPoint(Model):
     unit: str
     parent_id: int | None
     installations: list[Installation]
+    terms: list[Term] = Field(description="What it is made of: a virtual one, without meters")
 
 
 class Uncounted(Model):
@@ -90,6 +113,49 @@ class NewMeteringPoint(Model):
     kind: Kind = Field(description="What its meters count")
     parent: str | None = Field(
         default=None, max_length=48, description="The key of the point that this one is a part of"
+    )
+    terms: list[NewTerm] = Field(
+        default=[], max_length=200, description="For a virtual one: what it is made of"
+    )
+
+
+class NewTerms(Model):
+    """What a virtual metering point is to be made of, in the place of what it was made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    terms: list[NewTerm] = Field(max_length=200, description="None: it is virtual no more")
+    reason: str = Field(default="", max_length=2000)
+
+
+class Billing(Model):
+    """A metering point's billing periods: by a day of the month, or between dates."""
+
+    day: int | None = Field(ge=1, le=28, description="On which a period begins")
+    months: int = Field(description="How long it is: 1, 2, 3, 6 or 12")
+    first_month: int = Field(ge=1, le=12, description="In which one begins")
+    dates: list[date] = Field(description="Each the first day of a period; the last ends it")
+
+
+class NewBilling(Model):
+    """How a metering point is billed, in the place of what was set; by neither: not of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    day: int | None = Field(default=None, ge=1, le=28, description="On which a period begins")
+    months: Literal[1, 2, 3, 6, 12] = Field(default=1, description="How long it is")
+    first_month: int = Field(default=1, ge=1, le=12, description="In which one begins")
+    dates: list[date] = Field(
+        default=[], max_length=1501, description="In order: a period is from one to the next"
+    )
+    reason: str = Field(default="", max_length=2000)
+
+
+class PointConsumption(Consumption):
+    """What was consumed at a metering point in one period by the calendar of its site."""
+
+    missing: list[str] = Field(
+        description="Of a virtual point: the keys of those whose readings do not tell"
     )
 
 

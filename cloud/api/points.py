@@ -5,13 +5,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from cloud.api import models, point_models
+from cloud.api import point_models
 from cloud.api.deps import READ, Configurer, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.registers import End, Start
+from cloud.domain.billing import Billing, PeriodStep
 from cloud.domain.consumption import Step
 from cloud.services import findings, installing, points, resets
 from cloud.services.findings import AnalysesView, FindingView
+from cloud.services.formulas import Term
 from cloud.services.installing import NewMeter
 from cloud.services.point_views import ChangeView, PointView
 from cloud.services.points import Change, NewPoint
@@ -44,9 +46,16 @@ def list_points(store: TheStore, site_id: OfSite = None) -> Sequence[PointView]:
 def create_point(
     store: TheStore, now_ms: NowMs, account: Configurer, wanted: point_models.NewMeteringPoint
 ) -> PointView:
-    """A new metering point, without a meter. Needs the scope configure."""
+    """A new metering point without a meter; with terms, a virtual one. Needs the scope
+    configure."""
     point = NewPoint(
-        wanted.key, wanted.name, wanted.site, wanted.medium, wanted.kind, wanted.parent
+        wanted.key,
+        wanted.name,
+        wanted.site,
+        wanted.medium,
+        wanted.kind,
+        wanted.parent,
+        _terms(wanted.terms),
     )
     return points.create(store, point, Change(account.name, now_ms))
 
@@ -82,6 +91,53 @@ def list_changes(store: TheStore, point_id: RowId) -> Sequence[ChangeView]:
 def list_uncounted(store: TheStore, now_ms: NowMs, point_id: RowId) -> Sequence[UncountedView]:
     """Readings of its meters from before they were installed or after they were removed."""
     return uncounted(store, point_id, now_ms)
+
+
+@router.put(
+    "/{point_id}/terms",
+    response_model=point_models.MeteringPoint,
+    responses=responses(404, 413),
+)
+def set_terms(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Configurer,
+    point_id: RowId,
+    wanted: point_models.NewTerms,
+) -> PointView:
+    """What a virtual metering point is made of, for all times. Needs the scope configure."""
+    change = Change(account.name, now_ms, wanted.reason)
+    return points.set_terms(store, point_id, _terms(wanted.terms), change)
+
+
+@router.get(
+    "/{point_id}/billing",
+    response_model=point_models.Billing,
+    responses=responses(404),
+    dependencies=[READ],
+)
+def get_billing(store: TheStore, point_id: RowId) -> Billing:
+    """A metering point's billing periods, by which its consumption can be asked."""
+    return points.billing(store, point_id)
+
+
+@router.put(
+    "/{point_id}/billing",
+    response_model=point_models.Billing,
+    responses=responses(404, 413),
+)
+def set_billing(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    account: Configurer,
+    point_id: RowId,
+    wanted: point_models.NewBilling,
+) -> Billing:
+    """Have a metering point be billed by these periods. Needs the scope configure."""
+    billing = Billing(wanted.day, wanted.months, wanted.first_month, tuple(wanted.dates))
+    return points.set_billing(store, point_id, billing, Change(account.name, now_ms, wanted.reason))
 
 
 @router.post(
@@ -169,7 +225,7 @@ def reset_meter(
 
 @router.get(
     "/{point_id}/consumption",
-    response_model=list[models.Consumption],
+    response_model=list[point_models.PointConsumption],
     responses=responses(404),
     dependencies=[READ],
 )
@@ -180,12 +236,13 @@ def list_consumption(
     point_id: RowId,
     start: Start,
     end: End = None,
-    step: Annotated[Step, Query(description="By the clock of the site")] = Step.DAY,
+    step: Annotated[PeriodStep, Query(description="By the clock of the site")] = Step.DAY,
 ) -> Sequence[ConsumptionView]:
     """Consumption of each local period that overlaps the span, through exchanges of meters.
 
     A day has 23, 24 or 25 hours, a week begins on Monday. At most 1500 periods. The sum of the
-    hours is that of the days, the months, the years, exactly.
+    hours is that of the days, the months, the years, exactly. A virtual point's is the sum of its
+    terms', and may be negative. By the step billing, of each of the point's own billing periods.
     """
     until = end or to_datetime(now_ms)
     span_ms(start, until)
@@ -230,6 +287,10 @@ def set_analyses(
     """How its consumption is to be analysed from now on. Needs the scope configure."""
     change = Change(account.name, now_ms, wanted.reason)
     return findings.set_analyses(store, point_id, wanted.analyses, change)
+
+
+def _terms(wanted: Sequence[point_models.NewTerm]) -> tuple[Term, ...]:
+    return tuple(Term(one.point, one.factor) for one in wanted)
 
 
 def _meter(wanted: point_models.Installing) -> NewMeter:

@@ -11,8 +11,9 @@ from cloud.api.deps import READ, NowMs, RowId, TheStore, span_ms
 from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.domain.consumption import Step
-from cloud.services import completeness, metering
+from cloud.services import completeness, metering, rates
 from cloud.services.book_views import RegisterCompletenessView
+from cloud.services.rates import RateView
 from cloud.services.views import ConsumptionView, ReadingView
 from common.clock import to_datetime, to_ms
 
@@ -66,6 +67,27 @@ def list_consumption(
     until = end or to_datetime(now_ms)
     span_ms(start, until)
     return metering.consumption(store, register_id, step, start, until)
+
+
+@router.get(
+    "/{register_id}/rate",
+    response_model=models.Rate,
+    responses=responses(404),
+    dependencies=[READ],
+)
+def get_rate(
+    *,
+    store: TheStore,
+    now_ms: NowMs,
+    register_id: RowId,
+    start: Start,
+    end: End = None,
+    points: Annotated[int, Query(ge=1, le=rates.MAX_POINTS, description="At most so many")] = 500,
+) -> RateView:
+    """Mean flow or power that an index tells: from reading to reading where they are so few, else
+    by slices. None across a fall of the index, or a gap between readings."""
+    start_ms, end_ms = span_ms(start, end or to_datetime(now_ms))
+    return rates.rate(store, register_id, start_ms, end_ms, points)
 
 
 @router.get(

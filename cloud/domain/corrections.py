@@ -74,14 +74,16 @@ def touched(marks: Sequence[Boundary], corrections: Sequence[Correction]) -> lis
     ]
 
 
-def summed_up(register_id: int, readings: Sequence[Index], start: int) -> list[Span]:
-    """The spans that readings make (in order), hour by hour from ``start`` on.
+def summed_up(
+    register_id: int, readings: Sequence[Index], start: int, width: int = HOUR_MS
+) -> list[Span]:
+    """The spans that readings make (in order), hour by hour (or by ``width``) from ``start`` on.
 
     Time in an hour that has substitute values counts as not measured.
     """
     hours: dict[int, list[Index]] = {}
     for one in readings:
-        hours.setdefault(one.at - (one.at - start) % HOUR_MS, []).append(one)
+        hours.setdefault(one.at - (one.at - start) % width, []).append(one)
     return [_span(register_id, at, its) for at, its in hours.items()]
 
 

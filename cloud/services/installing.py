@@ -111,6 +111,8 @@ def locked(
 def _put_in(
     uow: UnitOfWork, point_id: int, before: Sequence[InstalledRow], meter: NewMeter, at: int
 ) -> None:
+    if uow.points.terms([point_id]):
+        raise Permanent("this metering point is virtual: it is made of others and gets no meter")
     register = _register(uow, point_id, meter.register_id)
     _check_multiplier(meter.multiplier)
     for row in before:

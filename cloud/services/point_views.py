@@ -25,8 +25,18 @@ class InstallationView:
 
 
 @dataclass(frozen=True, slots=True)
+class TermView:
+    """A metering point that a virtual one is made of, times ``factor``."""
+
+    point_id: int
+    point: str
+    factor: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PointView:
-    """A metering point: what is billed. ``installations`` in order of time."""
+    """A metering point: what is billed. ``installations`` in order of time; a virtual one has
+    none, and ``terms``."""
 
     id: int
     key: str
@@ -38,6 +48,7 @@ class PointView:
     unit: str
     parent_id: int | None
     installations: tuple[InstallationView, ...]
+    terms: tuple[TermView, ...]
 
 
 @dataclass(frozen=True, slots=True)

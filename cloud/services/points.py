@@ -2,22 +2,25 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
+from cloud.domain.billing import Billing, PeriodStep, bounds, check
 from cloud.domain.consumption import Step, boundaries, tolerance_ms
 from cloud.domain.corrections import Correction
 from cloud.domain.installations import Chain
 from cloud.domain.spans import falls
+from cloud.services import formulas
 from cloud.services.boundaries import Boundaries, look_up, periods, zone_of
-from cloud.services.point_views import ChangeView, InstallationView, PointView
+from cloud.services.formulas import Term
+from cloud.services.point_views import ChangeView, InstallationView, PointView, TermView
 from cloud.services.views import ConsumptionView
 from cloud.storage.audit import AuditRow
-from cloud.storage.points import InstalledRow, PointRow
+from cloud.storage.points import InstalledRow, PointRow, TermRow
 from cloud.storage.rollups import Calendar
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime, to_ms
@@ -31,7 +34,8 @@ MAX_CHANGES = 500
 
 @dataclass(frozen=True, slots=True)
 class NewPoint:
-    """A metering point that is wanted; ``site`` and ``parent`` are keys."""
+    """A metering point that is wanted; ``site`` and ``parent`` are keys. With ``terms`` it is a
+    virtual one."""
 
     key: str
     name: str
@@ -39,6 +43,7 @@ class NewPoint:
     medium: Medium
     kind: Kind
     parent: str | None = None
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,23 @@ def add(uow: UnitOfWork, wanted: NewPoint, change: Change) -> int:
         parent_id=parent,
         created_at=change.now_ms,
     )
-    note(uow, id_, "created", change, key=wanted.key)
+    words = {"key": wanted.key}
+    if wanted.terms:
+        words["terms"] = formulas.put(uow, row_of(uow, id_), wanted.terms)
+    note(uow, id_, "created", change, **words)
     return id_
+
+
+def set_terms(store: Store, point_id: int, terms: Sequence[Term], change: Change) -> PointView:
+    """Have a virtual metering point be made of these, for all times, in the place of what it was
+    made of; none: it is virtual no more. Raises NotFound; Permanent, with what is wrong."""
+
+    def work(uow: UnitOfWork) -> PointView:
+        words = formulas.put(uow, row_of(uow, point_id), terms)
+        note(uow, point_id, "terms_set", change, terms=words)
+        return view_of(uow, point_id)
+
+    return store.run(work)
 
 
 def _parent(uow: UnitOfWork, wanted: NewPoint) -> int:
@@ -92,10 +112,19 @@ def points(store: Store, site_id: int | None = None) -> list[PointView]:
     """All metering points, or those of one site, by site and name."""
     with store.read() as uow:
         rows = uow.points.all(site_id)
-        installed = defaultdict(list)
-        for one in uow.points.installed([row.id for row in rows]):
-            installed[one.point_id].append(one)
-    return [_view(row, installed[row.id]) for row in rows]
+        ids = [row.id for row in rows]
+        installed = _by_point(uow.points.installed(ids))
+        terms = defaultdict(list)
+        for term in uow.points.terms(ids):
+            terms[term.point_id].append(term)
+    return [_view(row, installed[row.id], terms[row.id]) for row in rows]
+
+
+def _by_point(rows: Collection[InstalledRow]) -> defaultdict[int, list[InstalledRow]]:
+    found = defaultdict(list)
+    for one in rows:
+        found[one.point_id].append(one)
+    return found
 
 
 def point(store: Store, point_id: int) -> PointView:
@@ -125,25 +154,68 @@ def changes_of(uow: UnitOfWork, subject: str) -> list[ChangeView]:
     ]
 
 
-def consumption(
-    store: Store, point_id: int, step: Step, start: datetime, end: datetime
-) -> list[ConsumptionView]:
-    """Consumption of each local period of the site that overlaps start..end, through exchanges.
+def billing(store: Store, point_id: int) -> Billing:
+    """A metering point's billing periods; raises NotFound."""
+    with store.read() as uow:
+        return _billing(uow, row_of(uow, point_id))
 
-    ``start`` and ``end`` are aware. Raises NotFound; Permanent for too many periods at once.
+
+def set_billing(store: Store, point_id: int, wanted: Billing, change: Change) -> Billing:
+    """Have a metering point be asked by these periods, in the place of what was set before.
+
+    Raises NotFound; Permanent, with what is wrong.
+    """
+    check(wanted)
+    definition = msgspec.json.encode(wanted).decode()
+
+    def work(uow: UnitOfWork) -> Billing:
+        row_of(uow, point_id)
+        uow.points.lock(point_id, [])
+        uow.points.set_billing(point_id, definition)
+        note(uow, point_id, "billing_set", change, billing=definition)
+        return wanted
+
+    return store.run(work)
+
+
+def _billing(uow: UnitOfWork, row: PointRow) -> Billing:
+    return msgspec.json.decode(uow.points.billing(row.id) or "{}", type=Billing)
+
+
+def consumption(
+    store: Store, point_id: int, step: PeriodStep, start: datetime, end: datetime
+) -> list[ConsumptionView]:
+    """Consumption of each local period of the site that overlaps start..end, through exchanges;
+    of each of its own billing periods, where ``step`` is ``billing``.
+
+    Of a virtual point it is the exact sum of its terms', and may be negative. ``start`` and
+    ``end`` are aware. Raises NotFound; Permanent for too many periods at once.
     """
     with store.read() as uow:
         return consumption_in(uow, point_id, step, start, end)
 
 
 def consumption_in(
-    uow: UnitOfWork, point_id: int, step: Step, start: datetime, end: datetime
+    uow: UnitOfWork, point_id: int, step: PeriodStep, start: datetime, end: datetime
 ) -> list[ConsumptionView]:
     """The same, in a transaction that has begun."""
     row = row_of(uow, point_id)
-    bounds = list(map(to_ms, boundaries(step, start, end, zone_of(row.timezone))))
-    installed = uow.points.installed([point_id])
-    return _consumption(uow, installed, row.timezone, bounds, step)
+    zone = zone_of(row.timezone)
+    if step == "billing":
+        its = _billing(uow, row)
+        if its == Billing():
+            raise Permanent(f"step: {row.key} has no billing periods of its own; set them first")
+        # Midnights, as those of days are.
+        step, instants = Step.DAY, bounds(its, start, end, zone)
+    else:
+        instants = boundaries(step, start, end, zone)
+    asked = list(map(to_ms, instants))
+    made_of = formulas.parts(uow, row)
+    installed = _by_point(uow.points.installed(made_of))
+    consumed = {
+        id_: _consumption(uow, installed[id_], row.timezone, asked, step) for id_ in made_of
+    }
+    return consumed[point_id] if point_id in made_of else formulas.combined(made_of, consumed)
 
 
 def _consumption(
@@ -162,7 +234,9 @@ def _consumption(
         first = max(0, bisect_right(bounds, one.start_at) - 1)
         inside = bounds[first : bisect_left(bounds, end_at) + 1]
         calendar = Calendar(timezone, row.interval_s)
-        looked = look_up(uow, one.register_id, calendar, inside, step)
+        # The days that are summed up are those of the meter's site.
+        by = step if row.timezone == timezone else Step.HOUR
+        looked = look_up(uow, one.register_id, calendar, inside, by)
         found[one.id] = {mark.at: mark for mark in looked.marks}
         spans += [
             span for span in looked.spans if span.last_at >= one.start_at and span.first_at < end_at
@@ -186,7 +260,8 @@ def _consumption(
 
 def view_of(uow: UnitOfWork, point_id: int) -> PointView:
     """One metering point; raises NotFound."""
-    return _view(row_of(uow, point_id), uow.points.installed([point_id]))
+    row = row_of(uow, point_id)
+    return _view(row, uow.points.installed([point_id]), uow.points.terms([point_id]))
 
 
 def note(uow: UnitOfWork, point_id: int, action: str, change: Change, **detail: str) -> None:
@@ -212,7 +287,9 @@ def row_of(uow: UnitOfWork, point_id: int) -> PointRow:
     return found
 
 
-def _view(row: PointRow, installed: Collection[InstalledRow]) -> PointView:
+def _view(
+    row: PointRow, installed: Collection[InstalledRow], terms: Collection[TermRow]
+) -> PointView:
     return PointView(
         id=row.id,
         key=row.key,
@@ -224,6 +301,7 @@ def _view(row: PointRow, installed: Collection[InstalledRow]) -> PointView:
         unit=KINDS[row.kind].unit,
         parent_id=row.parent_id,
         installations=tuple(_installation(one) for one in installed),
+        terms=tuple(TermView(one.of_point_id, one.of_key, one.factor) for one in terms),
     )
 
 

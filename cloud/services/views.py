@@ -174,6 +174,7 @@ class ConsumptionView:
     boundary was interpolated between readings that are too far from it, or the period is not over.
     ``corrected``: a person has taken out readings of it or put in values.
     ``measured_percent``: how much of the time lies between readings that are near each other.
+    ``missing``: of a virtual metering point, the keys of those whose readings do not tell.
     """
 
     start: datetime
@@ -182,6 +183,7 @@ class ConsumptionView:
     estimated: bool
     corrected: bool
     measured_percent: Decimal
+    missing: tuple[str, ...] = ()
 
     @property
     def quality(self) -> str:

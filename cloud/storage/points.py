@@ -1,6 +1,7 @@
 """Metering points, and the installations of meters under them."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -8,8 +9,21 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from cloud.domain.installations import Installation
-from cloud.storage.tables import device, installation, metering_point, register, site
+from cloud.storage.tables import (
+    billing,
+    device,
+    gateway,
+    installation,
+    metering_point,
+    point_term,
+    register,
+    site,
+    turn,
+)
+from cloud.storage.upsert import insert_missing
 from common.registers import Kind, Medium
+
+FORMULAS = "formulas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +42,7 @@ class PointRow:
 
 @dataclass(frozen=True, slots=True)
 class InstalledRow:
-    """An installation, and the meter that it is of."""
+    """An installation, and the meter that it is of; ``timezone`` of the site where that is."""
 
     point_id: int
     installation: Installation
@@ -36,6 +50,17 @@ class InstalledRow:
     device_id: int
     device: str
     interval_s: int
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class TermRow:
+    """``point_id`` is made of another point, and others, each times a factor."""
+
+    point_id: int
+    of_point_id: int
+    of_key: str
+    factor: Decimal
 
 
 class Points:
@@ -122,6 +147,7 @@ class Points:
                 row.device_id,
                 row.device,
                 row.interval_s,
+                row.timezone,
             )
             for row in self._connection.execute(query)
         ]
@@ -169,6 +195,63 @@ class Points:
             .values(end_at=end_at, final_index=final_index)
         )
 
+    def billing(self, point_id: int) -> str | None:
+        """The point's billing periods, as they were set."""
+        query = select(billing.c.definition).where(billing.c.point_id == point_id)
+        return self._connection.scalar(query)
+
+    def set_billing(self, point_id: int, definition: str) -> None:
+        """In the place of what was set before."""
+        self._connection.execute(delete(billing).where(billing.c.point_id == point_id))
+        row = {"point_id": point_id, "definition": definition}
+        self._connection.execute(insert(billing).values(row))
+
+    # Formulas
+
+    def take_turn(self) -> None:
+        """Nobody else changes a formula until the end of this transaction."""
+        took = self._connection.execute(
+            update(turn).where(turn.c.work == FORMULAS).values(n=turn.c.n + 1)
+        )
+        if not took.rowcount:
+            insert_missing(self._connection, turn, [{"work": FORMULAS, "n": 1}])
+
+    def terms(self, point_ids: Collection[int]) -> list[TermRow]:
+        """What these points are made of, by point and key."""
+        query = (
+            select(point_term, metering_point.c.key)
+            .join(metering_point, metering_point.c.id == point_term.c.of_point_id)
+            .where(point_term.c.point_id.in_(point_ids))
+            .order_by(point_term.c.point_id, metering_point.c.key)
+        )
+        return [
+            TermRow(row.point_id, row.of_point_id, row.key, Decimal(row.factor))
+            for row in self._connection.execute(query)
+        ]
+
+    def formulas(self) -> dict[int, dict[int, Decimal]]:
+        """Of all virtual points, by the ids of what they are made of."""
+        found: dict[int, dict[int, Decimal]] = defaultdict(dict)
+        for point_id, of, factor in self._connection.execute(select(point_term)):
+            found[point_id][of] = Decimal(factor)
+        return dict(found)
+
+    def set_formula(self, point_id: int, formula: Mapping[int, Decimal]) -> None:
+        """In the place of what the point was made of."""
+        self._connection.execute(delete(point_term).where(point_term.c.point_id == point_id))
+        rows = [
+            {"point_id": point_id, "of_point_id": of, "factor": format(factor, "f")}
+            for of, factor in formula.items()
+        ]
+        if rows:
+            self._connection.execute(insert(point_term), rows)
+
+    def keys(self, point_ids: Collection[int]) -> dict[int, str]:
+        """By id."""
+        query = select(metering_point.c.id, metering_point.c.key)
+        found = self._connection.execute(query.where(metering_point.c.id.in_(point_ids)))
+        return {row.id: row.key for row in found}
+
 
 def _points() -> Select[*tuple[Any, ...]]:
     return select(metering_point, site.c.key.label("site"), site.c.timezone).join(
@@ -197,7 +280,10 @@ def _installed() -> Select[*tuple[Any, ...]]:
             register.c.interval_s,
             register.c.device_id,
             device.c.name.label("device"),
+            site.c.timezone,
         )
         .join(register, register.c.id == installation.c.register_id)
         .join(device, device.c.id == register.c.device_id)
+        .join(gateway, gateway.c.id == device.c.gateway_id)
+        .join(site, site.c.id == gateway.c.site_id)
     )

@@ -172,12 +172,14 @@ class Rollups:
         )
         return {id_: Calendar(*rest) for id_, *rest in self._connection.execute(query)}
 
-    def of_readings(self, register_ids: Collection[int], start: int, end: int) -> list[Span]:
-        """From ``start`` to ``end`` hour by hour, the first of which begins at ``start``; by
-        register and time."""
-        corrected = self._of_corrected(register_ids, start, end)
+    def of_readings(
+        self, register_ids: Collection[int], start: int, end: int, width: int = HOUR_MS
+    ) -> list[Span]:
+        """From ``start`` to ``end`` hour by hour (or by ``width``), the first of which begins at
+        ``start``; by register and time."""
+        corrected = self._of_corrected(register_ids, start, end, width)
         plain = [id_ for id_ in register_ids if id_ not in corrected]
-        found = self._spans(_of_readings(plain, start, end)) if plain else []
+        found = self._spans(_of_readings(plain, start, end, width)) if plain else []
         return sorted(chain(found, *corrected.values()), key=itemgetter(0, 1))
 
     def sum_up_hours(self, register_ids: Collection[int], start: int, end: int) -> None:
@@ -193,11 +195,11 @@ class Rollups:
             self._insert("hourly", list(chain(*corrected.values())))
 
     def _of_corrected(
-        self, register_ids: Collection[int], start: int, end: int
+        self, register_ids: Collection[int], start: int, end: int, width: int = HOUR_MS
     ) -> dict[int, list[Span]]:
         """As ``of_readings``, by register, of those that were ever corrected."""
         counted = self._corrections.counted(register_ids, start, end)
-        return {id_: summed_up(id_, its, start) for id_, its in counted.items()}
+        return {id_: summed_up(id_, its, start, width) for id_, its in counted.items()}
 
     def _sum_up_hours(self, query: Select[*tuple[Any, ...]]) -> None:
         if self._sqlite:
@@ -261,10 +263,12 @@ class Rollups:
             )
 
 
-def _of_readings(register_ids: Collection[int], start: int, end: int) -> Select[*tuple[Any, ...]]:
+def _of_readings(
+    register_ids: Collection[int], start: int, end: int, width: int = HOUR_MS
+) -> Select[*tuple[Any, ...]]:
     """The spans that the readings make, from ``start`` on hour by hour."""
     at, value = reading.c.at, reading.c.value
-    begins = (at - (at - start) % HOUR_MS).label("begins")
+    begins = (at - (at - start) % width).label("begins")
     spans = (
         select(
             reading.c.register_id,

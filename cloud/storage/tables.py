@@ -254,6 +254,19 @@ installation = _table(
     Column("rollover", BigInt),  # after the largest index comes 0; null: nobody has said
 )
 
+point_term = _table(
+    "point_term",  # what a virtual metering point is made of: other points, each times a factor
+    Column("point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("of_point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("factor", String(40), nullable=False),  # an exact decimal
+)
+
+billing = _table(
+    "billing",  # metering points that have billing periods of their own
+    Column("point_id", ForeignKey("metering_point.id"), primary_key=True),
+    Column("definition", LongText, nullable=False),  # cloud.domain.billing.Billing, JSON
+)
+
 audit = _table(
     "audit",  # who changed what that consumption and money depend on
     Column("id", BigInt, primary_key=True),

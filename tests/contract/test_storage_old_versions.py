@@ -47,6 +47,8 @@ MEANT: dict[str, str | int | None] = {
     "parent_id": None,
     "end_at": None,
     "final_index": None,
+    "factor": "1",
+    "of_point_id": 7 * ROWS + 1,  # of an older version: no point is made of itself
 }
 """By column: what has to mean something, or to be nothing, where the program reads it."""
 

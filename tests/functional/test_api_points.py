@@ -133,6 +133,60 @@ def test_a_meter_that_was_reset_is_told_of_and_what_is_to_be_done_is_done(
     assert "read more at 2026-06-01T05:00:00+00:00: 0.350" in refused.json()["detail"]
 
 
+def test_a_virtual_point_is_made_changed_and_asked(
+    clients: tuple[TestClient, TestClient], registers: list[int]
+) -> None:
+    admin, operator = clients
+    main = admin.post("/api/v1/metering-points", json=POINT).json()
+    order = {"at": "2026-06-01T00:00:00Z", "register_id": registers[0]}
+    admin.post(f"/api/v1/metering-points/{main['id']}/install", json=order)
+    wanted = {**POINT, "key": "share", "terms": [{"point": "flat-1", "factor": "0.35"}]}
+    assert operator.post("/api/v1/metering-points", json=wanted).status_code == 403
+    made = admin.post("/api/v1/metering-points", json=wanted)
+    assert made.status_code == 201
+    terms = [{"point_id": main["id"], "point": "flat-1", "factor": "0.35"}]
+    assert (made.json()["terms"], made.json()["installations"]) == (terms, [])
+    url = f"/api/v1/metering-points/{made.json()['id']}"
+    span = {"start": "2026-06-01T00:00:00Z", "end": "2026-06-02T00:00:00Z"}
+    [day] = operator.get(f"{url}/consumption", params=span).json()
+    assert (day["value"], day["missing"]) == ("0.08400", [])
+
+    loss = {"terms": [{"point": "flat-1", "factor": "-1"}], "reason": "turned round"}
+    assert operator.put(f"{url}/terms", json=loss).status_code == 403
+    assert admin.put(f"{url}/terms", json=loss).json()["terms"][0]["factor"] == "-1"
+    [day] = operator.get(f"{url}/consumption", params=span).json()
+    assert day["value"] == "-0.240"
+    newest = operator.get(f"{url}/changes").json()[0]
+    assert (newest["by"], newest["reason"]) == ("ana", "turned round")
+    refused = admin.put(f"{url}/terms", json={"terms": [{"point": "share"}]})
+    assert (refused.status_code, "made of itself" in refused.text) == (422, True)
+
+
+def test_a_point_is_billed_by_its_own_periods(
+    clients: tuple[TestClient, TestClient], registers: list[int]
+) -> None:
+    admin, operator = clients
+    url = (
+        f"/api/v1/metering-points/{admin.post('/api/v1/metering-points', json=POINT).json()['id']}"
+    )
+    order = {"at": "2026-06-01T00:00:00Z", "register_id": registers[0]}
+    admin.post(f"{url}/install", json=order)
+    span = {"start": "2026-06-01T00:00:00Z", "end": "2026-06-02T00:00:00Z", "step": "billing"}
+    refused = operator.get(f"{url}/consumption", params=span)
+    assert (refused.status_code, "set them first" in refused.text) == (422, True)
+    none: dict[str, object] = {"day": None, "months": 1, "first_month": 1, "dates": []}
+    assert operator.get(f"{url}/billing").json() == none
+    wanted = {"dates": ["2026-06-01", "2026-06-02"], "reason": "moved in and out"}
+    assert operator.put(f"{url}/billing", json=wanted).status_code == 403
+    assert admin.put(f"{url}/billing", json=wanted).json() == none | {"dates": wanted["dates"]}
+    [period] = operator.get(f"{url}/consumption", params=span).json()
+    assert (period["start"], period["value"]) == ("2026-06-01T00:00:00Z", "0.240")
+    assert operator.get(f"{url}/changes").json()[0]["reason"] == "moved in and out"
+    both = admin.put(f"{url}/billing", json={**wanted, "day": 1})
+    assert (both.status_code, "not by both" in both.text) == (422, True)
+    assert operator.get(f"{url}/billing").json()["dates"] == wanted["dates"]
+
+
 def test_only_an_administrator_changes_metering_points(
     clients: tuple[TestClient, TestClient], registers: list[int]
 ) -> None:
@@ -180,13 +234,22 @@ def test_a_metering_point_that_is_not_there_is_not_found(
     clients: tuple[TestClient, TestClient],
 ) -> None:
     client, _ = clients
-    paths = ("", "/changes", "/findings", "/analyses", "/consumption?start=2026-06-01T00:00:00Z")
+    paths = (
+        "",
+        "/changes",
+        "/findings",
+        "/analyses",
+        "/billing",
+        "/consumption?start=2026-06-01T00:00:00Z",
+    )
     for path in paths:
         assert client.get(f"/api/v1/metering-points/77{path}").status_code == 404
     order = {"at": "2026-06-01T00:00:00Z", "register_id": 1}
     assert client.post("/api/v1/metering-points/77/install", json=order).status_code == 404
     wanted: dict[str, object] = {"analyses": {}}
     assert client.put("/api/v1/metering-points/77/analyses", json=wanted).status_code == 404
+    assert client.put("/api/v1/metering-points/77/billing", json={}).status_code == 404
+    assert client.put("/api/v1/metering-points/77/terms", json={"terms": []}).status_code == 404
 
 
 def test_what_is_found_and_how_is_asked_and_set(

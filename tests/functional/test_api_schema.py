@@ -88,6 +88,9 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     point = points.create(sqlite_store, wanted, Change("ana", NOW))
     wanted_tariff = {name: one for name, one in NEW_TARIFF.items() if name != "reason"}
     tariff = open_tariff(msgspec.json.encode(wanted_tariff | {"key": "water"}))
+    house = NewPoint("house-cold", "House", site.key, Medium.COLD_WATER, Kind.VOLUME)
+    virtual = NewPoint("losses", "Losses", site.key, Medium.COLD_WATER, Kind.VOLUME)
+    points.create(sqlite_store, house, Change("ana", NOW))
     tariffs.put(sqlite_store, tariff, Change("ana", NOW))
     tariffs.assign(sqlite_store, point.id, date(2026, 1, 1), "water", Change("ana", NOW))
     statement = statements.issue(sqlite_store, point.id, "2026-05", Change("ana", NOW))
@@ -113,6 +116,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "stream": STREAM,
         "version": 1,
         "seq": 1,
+        "day": "2026-09-20",
         "start": "2026-09-20T00:00:00Z",
         "point_id": point.id,
         "gas_id": gas.id,
@@ -120,6 +124,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
         "pressure_mbar": 22,
         "statement_id": statement.issued.id,
         "correction_id": made.id,
+        "virtual": points.create(sqlite_store, virtual, Change("ana", NOW)).id,
         "key": "water",
         "site": site.key,
     }
@@ -179,6 +184,8 @@ def known_as(name: str, operation: Operation, known: Known) -> str | int:
         return known["gas_id"]
     if name == "register_id" and operation.path.endswith("/heating"):
         return known["outside"]
+    if operation.path.endswith("/terms") and name == "point_id":
+        return known["virtual"]
     ordered = "/outputs" in operation.path or "/commands" in operation.path
     return known["output" if name == "register_id" and ordered else name]
 

@@ -32,6 +32,8 @@ OTHERS = {
     "POST /api/v1/import/readings": Scope.CONFIGURE,
     "POST /api/v1/import/metering-points": Scope.CONFIGURE,
     "POST /api/v1/metering-points": Scope.CONFIGURE,
+    "PUT /api/v1/metering-points/{point_id}/terms": Scope.CONFIGURE,
+    "PUT /api/v1/metering-points/{point_id}/billing": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/install": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/exchange": Scope.CONFIGURE,
     "POST /api/v1/metering-points/{point_id}/remove": Scope.CONFIGURE,

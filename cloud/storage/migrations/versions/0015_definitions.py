@@ -7,7 +7,7 @@ from sqlalchemy.dialects import mysql
 from cloud.storage.schema import OPTIONS, Key
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
