@@ -73,7 +73,7 @@ OF_CORRECTIONS: dict[str, dict[str, Any]] = {
     "NewCorrection": {
         "start": "2026-06-03T11:00:00+03:00",
         "end": "2026-06-03T12:30:00+03:00",
-        "value": "1234.567",
+        "value": None,
         "reason": "the pulse line was shorted by the electrician",
     },
     "Withdrawal": {"reason": "the other register was meant"},

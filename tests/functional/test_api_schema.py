@@ -169,7 +169,7 @@ def sensible(operation: Operation, known: Known) -> Case[Any]:
     for media_type, described in list(body.items())[:1]:
         example = described["example"]
         if isinstance(example, dict):
-            names = (example.keys() & known.keys()) - {"start"}
+            names = (example.keys() & known.keys()) - {"start", "day"}
             its = {name: known_as(name, operation, known) for name in names}
             example = example | its
         case.body, case.media_type = example, media_type

@@ -175,7 +175,7 @@ async def test_a_disk_that_was_full_and_has_room_again_has_cost_nothing(
         limit_files(edge, resource.RLIM_INFINITY)
         await asyncio.to_thread(eventually, lambda: shows_the_world(site), 60, "all is kept")
         book = read_journal(site.journal)
-        assert book.last > kept + 20
+        assert book.last > kept + 3, "there was something to hold"
         assert book.stream == cloud.stream
         await cloud.until(lambda: set(book.entries) <= set(cloud.stored[cloud.stream]))
         await asyncio.to_thread(eventually, lambda: is_settled(site, book.last), 20, "acked")
