@@ -66,6 +66,12 @@ POINT_CONSUMPTION: Example = {
     "measured_percent": "100.0",
     "missing": [],
 }
+SITE_CONSUMPTION: Example = {
+    "point_id": 2,
+    "key": "flat-12-cold",
+    "name": "Flat 12, cold water",
+    "periods": [POINT_CONSUMPTION],
+}
 INSTALLING: Example = {
     "at": "2026-06-01T09:30:00+03:00",
     "register_id": 12,
@@ -128,6 +134,7 @@ OF_POINTS: dict[str, Example] = {
     "Billing": BILLING,
     "NewBilling": NEW_BILLING,
     "PointConsumption": POINT_CONSUMPTION,
+    "SiteConsumption": SITE_CONSUMPTION,
     "MeteringPoint": METERING_POINT,
     "NewMeteringPoint": NEW_METERING_POINT,
     "Installing": INSTALLING,

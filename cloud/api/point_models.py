@@ -214,6 +214,15 @@ class Resetting(Model):
     reason: str = Field(default="", max_length=2000)
 
 
+class SiteConsumption(Model):
+    """A metering point of a site, and what it consumed in each period."""
+
+    point_id: int
+    key: str
+    name: str
+    periods: list[PointConsumption]
+
+
 class Change(Model):
     """Something that somebody did to a metering point."""
 

@@ -1,10 +1,12 @@
 """The index at boundaries: from hours and days that are summed up, where those have it all."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from cloud.domain.consumption import (
@@ -47,111 +49,163 @@ class Boundaries:
 def look_up(
     uow: UnitOfWork, register_id: int, calendar: Calendar, instants: Sequence[int], step: Step
 ) -> Boundaries:
-    """The readings with a value next to the boundaries of periods of one ``step`` (ms, in order).
+    """As ``look_up_all``, of one register."""
+    return look_up_all(uow, {register_id: calendar}, instants, step)[register_id]
+
+
+def look_up_all(
+    uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence[int], step: Step
+) -> dict[int, Boundaries]:
+    """By register, the readings with a value next to the boundaries of periods of one ``step`` (ms,
+    in order). As many questions as for one register.
 
     What has changed since it was summed up is summed up here, from the readings.
     """
     if not instants:
-        return Boundaries([], [])
+        return {id_: Boundaries([], []) for id_ in calendars}
     look = _hours if step is Step.HOUR else _days
-    inside = look(uow, register_id, calendar, instants)
-    first, last = neighbours(uow, register_id, instants[0], instants[-1])
-    before = [alone(register_id, first.before)] if first.before else []
-    after = [alone(register_id, last.after)] if last.after else []
-    spans = before + inside + after
-    corrected = uow.corrections.by_register([register_id]).get(register_id)
-    return Boundaries(marks(instants, spans), spans, corrected.all if corrected else ())
+    inside = look(uow, calendars, instants)
+    beside = neighbours_of(uow, list(calendars), instants[0], instants[-1])
+    corrected = uow.corrections.by_register(calendars.keys())
+    found = {}
+    for id_ in calendars:
+        first, last = beside[id_]
+        before = [alone(id_, first.before)] if first.before else []
+        after = [alone(id_, last.after)] if last.after else []
+        spans = before + inside.get(id_, []) + after
+        its = corrected[id_].all if id_ in corrected else ()
+        found[id_] = Boundaries(marks(instants, spans), spans, its)
+    return found
 
 
 def neighbours(
     uow: UnitOfWork, register_id: int, first: int, last: int
 ) -> tuple[Boundary, Boundary]:
-    """The readings with a value next to two instants, as of ``Meters.boundaries``. Those that are
-    gone are remembered by hours and days; where these do not tell the nearest, it is unsure."""
-    found = uow.meters.boundaries(register_id, [first, last])
-    kept = uow.kept.since()  # asked last: what went meanwhile had gone from here before
-    if not kept.readings:
-        return found[0], found[1]
+    """As ``neighbours_of``, of one register."""
+    return neighbours_of(uow, [register_id], first, last)[register_id]
 
-    def remembered(mark: Boundary) -> Boundary:
-        if mark.before and mark.at >= kept.readings:
+
+def neighbours_of(
+    uow: UnitOfWork, register_ids: Collection[int], first: int, last: int
+) -> dict[int, tuple[Boundary, Boundary]]:
+    """By register, the readings with a value next to two instants, as of ``Indexes``. Those that
+    are gone are remembered by hours and days; where these do not tell the nearest, it is unsure."""
+    found = uow.indexes.boundaries_of(register_ids, [first, last])
+    kept = uow.kept.since()  # asked last: what went meanwhile had gone from here before
+
+    def remembered(register_id: int, mark: Boundary) -> Boundary:
+        if not kept.readings or (mark.before and mark.at >= kept.readings):
             return mark
         return nearest(mark, uow.rollups.near(register_id, mark.at))
 
-    return remembered(found[0]), remembered(found[1])
+    return {id_: (remembered(id_, one), remembered(id_, two)) for id_, (one, two) in found.items()}
 
 
-def _hours(uow: UnitOfWork, register_id: int, _: Calendar, instants: Sequence[int]) -> list[Span]:
+Spans = dict[int, list[Span]]
+"""By register, in order."""
+
+
+def _hours(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence[int]) -> Spans:
     """The hours between the instants, which are those of some clock on a wall. Of what is no longer
     kept, hours of UTC, else days: they tell less."""
+    ids = list(calendars)
     start, end = instants[0], instants[-1]
     whole = not any(instant % HOUR_MS for instant in instants)
-    hours = _whole_hours if whole else _other_hours
-    found = hours(uow, register_id, instants)
+    found = (_whole_hours if whole else _other_hours)(uow, ids, instants)
     kept = uow.kept.since()
     since = kept.hours if whole else kept.readings
     if start >= since:
         return found
-    older = uow.rollups.days([register_id], start - LONGEST_DAY_MS, min(end, kept.hours))
-    left = list(cut(older, instants, kept.hours))
+    days = _by_register(uow.rollups.days(ids, start - LONGEST_DAY_MS, min(end, kept.hours)))
+    hours: Spans = {}
     if not whole:
-        older = uow.rollups.hours(
-            [register_id], max(start - HOUR_MS, kept.hours), min(end, kept.readings)
-        )
-        left += cut(older, instants, kept.readings)
-    left = [one for one in left if start <= one.first_at and one.last_at < end]
-    # An hour of which a part is gone tells its end.
-    return left + [
-        one if one.at >= since else alone(register_id, one.last)
-        for one in found
-        if one.last_at >= since
-    ]
+        span = max(start - HOUR_MS, kept.hours), min(end, kept.readings)
+        hours = _by_register(uow.rollups.hours(ids, *span))
+    left: Spans = {}
+    for id_ in ids:
+        older = [*cut(days.get(id_, ()), instants, kept.hours)]
+        older += cut(hours.get(id_, ()), instants, kept.readings)
+        left[id_] = [one for one in older if start <= one.first_at and one.last_at < end]
+        # An hour of which a part is gone tells its end.
+        left[id_] += [
+            one if one.at >= since else alone(id_, one.last)
+            for one in found.get(id_, ())
+            if one.last_at >= since
+        ]
+    return left
 
 
-def _other_hours(uow: UnitOfWork, register_id: int, instants: Sequence[int]) -> list[Span]:
-    return [
-        span
-        for start, end in _runs(instants)
-        for span in uow.rollups.of_readings([register_id], start, end)
-    ]
+def _other_hours(uow: UnitOfWork, ids: Collection[int], instants: Sequence[int]) -> Spans:
+    runs = (uow.rollups.of_readings(ids, start, end) for start, end in _runs(instants))
+    return _by_register(chain.from_iterable(runs))
 
 
-def _whole_hours(uow: UnitOfWork, register_id: int, instants: Sequence[int]) -> list[Span]:
+def _whole_hours(uow: UnitOfWork, ids: Collection[int], instants: Sequence[int]) -> Spans:
     start, end = instants[0], instants[-1]
-    changed = _stretches(uow, register_id, start, end)
-    found = {one.at: one for one in uow.rollups.hours([register_id], start, end)}
-    for first, last in changed:
+    changed = _stretches(uow, ids, start, end)
+    found = {(one.register_id, one.at): one for one in uow.rollups.hours(ids, start, end)}
+    for (first, last), some in by_stretch(changed):
         for at in range(first, last, HOUR_MS):
-            found.pop(at, None)  # nothing of it may count any more
-        fresh = uow.rollups.of_readings([register_id], first, last)
-        found.update((one.at, one) for one in fresh)
-    return [found[at] for at in sorted(found)]
+            for id_ in some:
+                found.pop((id_, at), None)  # nothing of it may count any more
+        fresh = uow.rollups.of_readings(some, first, last)
+        found.update(((one.register_id, one.at), one) for one in fresh)
+    return _by_register(found[key] for key in sorted(found))
 
 
-def _days(
-    uow: UnitOfWork, register_id: int, calendar: Calendar, instants: Sequence[int]
-) -> list[Span]:
+def _days(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence[int]) -> Spans:
     """The local days between the instants, which are midnights."""
+    ids = list(calendars)
     start, end = instants[0], instants[-1]
     changed = {
-        day
-        for first, last in _stretches(uow, register_id, start, end)
-        for day in days_of(first, last, calendar.timezone)
+        (id_, day)
+        for id_, (first, last) in _stretches(uow, ids, start, end)
+        for day in days_of(first, last, calendars[id_].timezone)
     }
-    found = {one.at: one for one in uow.rollups.days([register_id], start, end)}
-    tolerance = tolerance_ms(calendar.interval_s)
+    found = {(one.register_id, one.at): one for one in uow.rollups.days(ids, start, end)}
     kept = uow.kept.since()
-    for midnight, next_midnight in changed:
+    for (midnight, next_midnight), some in by_stretch(sorted(changed)):
         gone = kept.readings > 0 and midnight < kept.readings
         if gone and (midnight < kept.hours or not is_whole(midnight, next_midnight)):
             continue
         look = uow.rollups.hours if gone else uow.rollups.of_readings
-        found.pop(midnight, None)
-        if hours := look([register_id], midnight, next_midnight):
-            found[midnight] = merged(midnight, hours, tolerance)
-    days = [found[at] for at in sorted(found) if start <= at < end]
+        for id_ in some:
+            found.pop((id_, midnight), None)
+        for id_, hours in _by_register(look(some, midnight, next_midnight)).items():
+            tolerance = tolerance_ms(calendars[id_].interval_s)
+            found[id_, midnight] = merged(midnight, hours, tolerance)
+    days = _by_register(found[key] for key in sorted(found) if start <= key[1] < end)
+    if start >= kept.readings:
+        return days
     # What is no longer kept may have been summed up by days that began at other times.
-    return list(cut(days, instants)) if start < kept.readings else days
+    return {id_: list(cut(its, instants)) for id_, its in days.items()}
+
+
+def _by_register(spans: Iterable[Span]) -> Spans:
+    """``spans`` are in order of time."""
+    found: Spans = {}
+    for one in spans:
+        found.setdefault(one.register_id, []).append(one)
+    return found
+
+
+Stretch = tuple[int, int]
+"""From when (inclusive) to when."""
+
+REGISTERS = 500
+"""Registers that are looked at in one statement."""
+
+
+def by_stretch(
+    stretches: Iterable[tuple[int, Stretch]],
+) -> Iterator[tuple[Stretch, Sequence[int]]]:
+    """Each stretch with the registers that have it, REGISTERS at a time."""
+    registers = defaultdict(list)
+    for register_id, stretch in stretches:
+        registers[stretch].append(register_id)
+    for stretch, ids in registers.items():
+        for first in range(0, len(ids), REGISTERS):
+            yield stretch, ids[first : first + REGISTERS]
 
 
 @lru_cache(maxsize=4096)
@@ -166,12 +220,19 @@ def is_whole(start: int, end: int) -> bool:
     return start % HOUR_MS == 0 and end % HOUR_MS == 0
 
 
-def _stretches(uow: UnitOfWork, register_id: int, start: int, end: int) -> list[tuple[int, int]]:
-    """From when to when hours have changed that overlap start..end.
+def _stretches(
+    uow: UnitOfWork, ids: Collection[int], start: int, end: int
+) -> list[tuple[int, Stretch]]:
+    """Of each register from when to when hours have changed that overlap start..end.
 
     To be asked before what was summed up: a mark that goes in between leaves what is newer.
     """
-    return list(stretches(uow.rollups.marked(register_id, start - HOUR_MS + 1, end)))
+    marked = uow.rollups.marked(ids, start - HOUR_MS + 1, end)
+    return [
+        (id_, stretch)
+        for id_, its in groupby(marked, itemgetter(0))
+        for stretch in stretches(at for _, at in its)
+    ]
 
 
 def _runs(instants: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -167,7 +167,7 @@ def _check_value(uow: UnitOfWork, register: RegisterRow, one: Correction) -> Non
             )
     if not register.definition.counting:
         return
-    before, after = uow.meters.boundaries(register.id, [one.start - 1, one.end])
+    before, after = uow.indexes.boundaries(register.id, [one.start - 1, one.end])
     least, most, value = before.before, after.after, one.value or 0
     if least and most and most.value < least.value:
         return  # the index fell between them, and belongs to either side

@@ -78,18 +78,21 @@ def _checked(uow: UnitOfWork, point: PointRow, term: Term, where: str) -> int:
     return found.id
 
 
-def parts(uow: UnitOfWork, point: PointRow) -> dict[int, Part]:
-    """By id, the points that this one is made of in the end, asked level by level; itself, where
-    it is not virtual."""
+def parts(uow: UnitOfWork, points: Sequence[PointRow]) -> dict[int, dict[int, Part]]:
+    """Of each point, by id, those that it is made of in the end, asked level by level; itself,
+    where it is not virtual."""
     formulas: dict[int, dict[int, Decimal]] = {}
-    keys = {point.id: point.key}
-    asked: Collection[int] = {point.id}
+    keys = {point.id: point.key for point in points}
+    asked: Collection[int] = keys.copy()
     while rows := uow.points.terms(asked):
         for row in rows:
             formulas.setdefault(row.point_id, {})[row.of_point_id] = row.factor
             keys[row.of_point_id] = row.of_key
         asked = {row.of_point_id for row in rows} - formulas.keys()
-    return {id_: Part(keys[id_], one) for id_, one in unfolded(point.id, formulas).items()}
+    return {
+        point.id: {id_: Part(keys[id_], one) for id_, one in unfolded(point.id, formulas).items()}
+        for point in points
+    }
 
 
 def combined(

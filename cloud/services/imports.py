@@ -251,7 +251,7 @@ def _stored(uow: UnitOfWork, register_id: int, times: Sequence[int]) -> Iterator
         page = uow.meters.readings(register_id, first, last + 1, PAGE)
         if len(page) == PAGE:
             last = page[-1].at
-        below, above = uow.meters.boundaries(register_id, [first - 1, last + 1])
+        below, above = uow.indexes.boundaries(register_id, [first - 1, last + 1])
         exact = {row.at: row for row in page}
         valued = [Index(row.at, row.value) for row in page if row.value is not None]
         instants = [one.at for one in valued]

@@ -89,7 +89,7 @@ def series(
         definition = _register(uow, register_id).definition
         found = uow.meters.values(register_id, start_ms, end_ms, points + 1)
         if len(found) > points:
-            first, last = uow.meters.boundaries(register_id, [start_ms, end_ms - 1])
+            first, last = uow.indexes.boundaries(register_id, [start_ms, end_ms - 1])
             start = first.after.at if first.after else start_ms
             end = last.before.at + 1 if last.before else end_ms
             width = -((start - end) // (points // 2))

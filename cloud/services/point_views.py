@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from cloud.services.views import ConsumptionView
 from common.registers import Kind, Medium
 
 
@@ -49,6 +50,16 @@ class PointView:
     parent_id: int | None
     installations: tuple[InstallationView, ...]
     terms: tuple[TermView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConsumptionView:
+    """A metering point of a site, and what it consumed in each period."""
+
+    point_id: int
+    key: str
+    name: str
+    periods: list[ConsumptionView]
 
 
 @dataclass(frozen=True, slots=True)

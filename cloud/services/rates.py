@@ -101,7 +101,7 @@ def _readings(uow: UnitOfWork, register_id: int, bounds: list[int], width: int) 
     """From reading to reading, or by slices of ``width``; the first and the last bound are
     readings."""
     spans = uow.rollups.of_readings([register_id], bounds[0], bounds[-1], width)
-    [last] = uow.meters.boundaries(register_id, [bounds[-1]])
+    [last] = uow.indexes.boundaries(register_id, [bounds[-1]])
     if last.before:
         spans.append(alone(register_id, last.before))
     return Boundaries(marks(bounds, spans), spans)

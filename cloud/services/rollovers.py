@@ -10,7 +10,7 @@ from itertools import pairwise
 from cloud.domain.analyses import SPAN
 from cloud.services.installing import time_of
 from cloud.services.points import Change, note
-from cloud.storage.meters import Fall
+from cloud.storage.indexes import Fall
 from cloud.storage.points import InstalledRow
 from cloud.storage.unit_of_work import UnitOfWork
 from common.reading import INT64_MAX, from_scaled
@@ -39,7 +39,7 @@ def _split(uow: UnitOfWork, row: InstalledRow, now_ms: int) -> None:
     if one.rollover is None:
         return
     since, until = max(one.start_at, now_ms - LOOK_BACK_MS), one.end_at or INT64_MAX
-    falls = uow.meters.falls(one.register_id, since, until, one.rollover // 2)
+    falls = uow.indexes.falls(one.register_id, since, until, one.rollover // 2)
     found = [fall for fall in falls if _is_rollover(fall, one.rollover)]
     for fall in found:
         last, first = (
@@ -88,5 +88,5 @@ def _is_link(row: InstalledRow, following: InstalledRow) -> bool:
 def _is_stale(uow: UnitOfWork, following: InstalledRow, rollover: int) -> bool:
     """Whether the reading before it is of the new round, too."""
     one = following.installation
-    [mark] = uow.meters.boundaries(one.register_id, [one.start_at - 1])
+    [mark] = uow.indexes.boundaries(one.register_id, [one.start_at - 1])
     return mark.before is not None and mark.before.value - one.start_index <= rollover // 2

@@ -1,7 +1,6 @@
 """Keeps hours and days of readings summed up, after whatever readings came, however late."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -9,18 +8,12 @@ from operator import attrgetter, itemgetter
 from cloud.domain.consumption import tolerance_ms
 from cloud.domain.entries import EARLIEST_MS
 from cloud.domain.spans import Span, merged, stretches
-from cloud.services.boundaries import days_of, is_whole
+from cloud.services.boundaries import Stretch, by_stretch, days_of, is_whole
 from cloud.storage.rollups import Calendar, Mark, Marked
 from cloud.storage.unit_of_work import Store, UnitOfWork
 
 MARKS = 5_000
 """Hours that are rolled up in one transaction."""
-
-REGISTERS = 500
-"""Registers that are looked at in one statement."""
-
-Stretch = tuple[int, int]
-"""From when (inclusive) to when."""
 
 
 def roll_up(store: Store) -> int:
@@ -57,9 +50,9 @@ def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
     calendars = uow.rollups.calendars({one.register_id for one in marks})
     known = [one for one in marks if one.register_id in calendars]
     changed = [one for one in known if one.at >= kept.floor]
-    for (start, end), ids in _by_stretch(_hours(changed)):
+    for (start, end), ids in by_stretch(_hours(changed)):
         uow.rollups.sum_up_hours(ids, start, end)
-    for (start, end), ids in _by_stretch(_days(known, calendars)):
+    for (start, end), ids in by_stretch(_days(known, calendars)):
         since = kept.hours if is_whole(start, end) else kept.readings
         if not since or start >= since:
             days = list(_sum_up(uow, ids, start, end, calendars))
@@ -82,18 +75,6 @@ def _days(marks: Sequence[Mark], calendars: dict[int, Calendar]) -> Iterator[tup
         timezone = calendars[register_id].timezone
         for day in {day for _, (start, end) in its for day in days_of(start, end, timezone)}:
             yield register_id, day
-
-
-def _by_stretch(
-    stretches: Iterable[tuple[int, Stretch]],
-) -> Iterator[tuple[Stretch, Sequence[int]]]:
-    """Each stretch with the registers that have it, REGISTERS at a time."""
-    registers = defaultdict(list)
-    for register_id, stretch in stretches:
-        registers[stretch].append(register_id)
-    for stretch, ids in registers.items():
-        for first in range(0, len(ids), REGISTERS):
-            yield stretch, ids[first : first + REGISTERS]
 
 
 def _sum_up(

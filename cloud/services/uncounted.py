@@ -69,7 +69,7 @@ def _look(
     some = uow.meters.values(one.register_id, start, end, MOST)
     if not some:
         return None
-    [edge] = uow.meters.boundaries(one.register_id, [end - 1])
+    [edge] = uow.indexes.boundaries(one.register_id, [end - 1])
     first_at, first_value = some[0]
     last = edge.before
     last_at, last_value = (last.at, last.value) if last else some[-1]

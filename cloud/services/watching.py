@@ -126,10 +126,10 @@ def _readings(uow: UnitOfWork, watched: _Watched) -> Readings:
     one = watched.meter
     since = max(one.start_at, to_ms(watched.now - RECENT))
     decimals = Chain([one]).decimals
-    if not uow.meters.fell(one.register_id, since, READINGS):
+    if not uow.indexes.fell(one.register_id, since, READINGS):
         return Readings([], decimals)
     factor = int(one.multiplier.scaleb(decimals - one.decimals))
-    indices = uow.meters.newest_indices(one.register_id, since, READINGS)
+    indices = uow.indexes.newest_indices(one.register_id, since, READINGS)
     return Readings([replace(index, value=index.value * factor) for index in indices], decimals)
 
 

@@ -3,7 +3,7 @@
 Times are epoch milliseconds; values are integers scaled by their register's decimals.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -14,20 +14,12 @@ from sqlalchemy import (
     Row,
     Select,
     func,
-    literal,
     null,
     select,
-    union_all,
 )
 
-from cloud.domain.consumption import Boundary, Index
-from cloud.domain.corrections import Corrected
-from cloud.storage.corrections import Corrections
 from cloud.storage.tables import device, gateway, latest, reading, register, site
 from common.registers import Kind, Medium, Register
-
-BOUNDARIES_AT_ONCE = 100
-"""Two look-ups each, in one statement; SQLite takes at most 500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +89,6 @@ class Bucket:
     last_at: int
     low: int
     high: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fall:
-    """Two readings that follow each other, the second below the first; and the values of those
-    next to them."""
-
-    preceding: int | None
-    before: Index
-    after: Index
-    following: int | None
 
 
 _DEVICE_COLUMNS: tuple[ColumnElement[Any], ...] = (
@@ -240,51 +221,6 @@ class Meters:
         )
         return [(at, value) for at, value in self._connection.execute(query)]
 
-    def newest_indices(self, register_id: int, start: int, limit: int) -> list[Index]:
-        """The last ``limit`` readings with a value since ``start``, in order of time, as far as
-        they count."""
-        rows = self._connection.execute(_newest(register_id, start, limit)).all()
-        readings = [Index(at, value, quality) for at, value, quality in reversed(rows)]
-        corrected = self._corrected(register_id)
-        if not corrected or not readings:
-            return readings
-        return corrected.applied(readings, readings[0].at, readings[-1].at + 1)
-
-    def fell(self, register_id: int, start: int, limit: int) -> bool:
-        """Whether one of those is below the one before it: asked without fetching them."""
-        newest = _newest(register_id, start, limit).subquery()
-        before = func.lag(newest.c.value).over(order_by=newest.c.at).label("before")
-        pairs = select(newest.c.value, before).subquery()
-        query = select(pairs.c.value).where(pairs.c.value < pairs.c.before).limit(1)
-        return self._connection.execute(query).first() is not None
-
-    def falls(self, register_id: int, start: int, end: int, more_than: int) -> list[Fall]:
-        """Where a reading from ``start`` to ``end`` is that much below the one before it."""
-        at, value = reading.c.at, reading.c.value
-        rows = (
-            select(
-                at,
-                value,
-                func.lag(value, 2).over(order_by=at).label("preceding"),
-                func.lag(at).over(order_by=at).label("before_at"),
-                func.lag(value).over(order_by=at).label("before"),
-                func.lead(value).over(order_by=at).label("following"),
-            )
-            .where(reading.c.register_id == register_id, value.is_not(None))
-            .where(at >= start, at < end)
-            .subquery()
-        )
-        query = select(rows).where(rows.c.before - rows.c.value > more_than).order_by(rows.c.at)
-        return [
-            Fall(
-                row.preceding,
-                Index(row.before_at, row.before),
-                Index(row.at, row.value),
-                row.following,
-            )
-            for row in self._connection.execute(query)
-        ]
-
     def buckets(self, register_id: int, start: int, end: int, width: int) -> list[Bucket]:
         """The readings with a value from ``start`` to ``end``, gathered into slices of ``width``
         ms, in order; slices without a reading are left out."""
@@ -298,46 +234,6 @@ class Meters:
         )
         rows = self._connection.execute(query)
         return sorted((Bucket(*row) for row in rows), key=attrgetter("first_at"))
-
-    def boundaries(self, register_id: int, instants: Sequence[int]) -> list[Boundary]:
-        """For each instant, the neighbouring readings that have a value and count, or values that
-        a person put in, looked up by key."""
-        found = self._boundaries(register_id, instants)
-        corrected = self._corrected(register_id)
-        if not corrected:
-            return found
-
-        def counted(one: Index | None, side: int) -> Index | None:
-            while one and (by := corrected.covering(one.at)):
-                [mark] = self._boundaries(register_id, [by.start - 1 if side < 0 else by.end])
-                one = mark.before if side < 0 else mark.after
-            return one
-
-        return [
-            corrected.beside(Boundary(mark.at, counted(mark.before, -1), counted(mark.after, 1)))
-            for mark in found
-        ]
-
-    def _corrected(self, register_id: int) -> Corrected | None:
-        return Corrections(self._connection).by_register([register_id]).get(register_id)
-
-    def _boundaries(self, register_id: int, instants: Sequence[int]) -> list[Boundary]:
-        found = []
-        for instants_at_once in _chunks(instants, BOUNDARIES_AT_ONCE):
-            before: dict[int, Index] = {}
-            after: dict[int, Index] = {}
-            query = union_all(
-                *(
-                    select(_neighbour(register_id, instant, side).subquery())
-                    for instant in instants_at_once
-                    for side in (-1, 1)
-                )
-            )
-            for instant, side, at, value, quality in self._connection.execute(query):
-                index = Index(at, value, quality)
-                (before if side < 0 else after)[instant] = index
-            found += [Boundary(at, before.get(at), after.get(at)) for at in instants_at_once]
-        return found
 
 
 _RegisterQuery = Select[*tuple[Any, ...]]
@@ -368,33 +264,3 @@ def _register_row(row: Row[*tuple[Any, ...]]) -> RegisterRow:
     )
     newest = None if row.at is None else ReadingRow(row.at, row.value, row.quality, row.raw)
     return RegisterRow(row.id, row.device_id, definition, row.active, newest)
-
-
-def _newest(register_id: int, start: int, limit: int) -> Select[int, int, int]:
-    return (
-        select(reading.c.at, reading.c.value, reading.c.quality)
-        .where(reading.c.register_id == register_id, reading.c.value.is_not(None))
-        .where(reading.c.at >= start)
-        .order_by(reading.c.at.desc())
-        .limit(limit)
-    )
-
-
-def _neighbour(register_id: int, instant: int, side: int) -> Select[int, int, int, int, int]:
-    """The reading next to ``instant``, at or before it (side -1) or at or after it (side 1)."""
-    at = reading.c.at
-    query = select(
-        literal(instant).label("instant"),
-        literal(side).label("side"),
-        at,
-        reading.c.value,
-        reading.c.quality,
-    ).where(reading.c.register_id == register_id, reading.c.value.is_not(None))
-    if side < 0:
-        return query.where(at <= instant).order_by(at.desc()).limit(1)
-    return query.where(at >= instant).order_by(at).limit(1)
-
-
-def _chunks(instants: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(instants), size):
-        yield instants[start : start + size]

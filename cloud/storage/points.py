@@ -111,6 +111,10 @@ class Points:
         """Of the site with this key."""
         return self._connection.scalar(select(site.c.id).where(site.c.key == key))
 
+    def timezone(self, site_id: int) -> str | None:
+        """Of the site with this id."""
+        return self._connection.scalar(select(site.c.timezone).where(site.c.id == site_id))
+
     def lock(self, point_id: int, register_ids: Collection[int]) -> None:
         """Nobody else changes what is installed at the point, or what the registers count for."""
         points = select(metering_point.c.id).where(metering_point.c.id == point_id)

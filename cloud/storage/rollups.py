@@ -109,14 +109,15 @@ class Rollups:
         )
         return [Mark(*row) for row in self._connection.execute(query)]
 
-    def marked(self, register_id: int, start: int, end: int) -> list[int]:
-        """When the register's marked hours begin, from ``start`` (inclusive) to ``end``."""
+    def marked(self, register_ids: Collection[int], start: int, end: int) -> list[Marked]:
+        """The registers' marked hours that begin from ``start`` (inclusive) to ``end``, by register
+        and time."""
         query = (
-            select(mark.c.at)
-            .where(mark.c.register_id == register_id, mark.c.at >= start, mark.c.at < end)
-            .order_by(mark.c.at)
+            select(mark.c.register_id, mark.c.at)
+            .where(mark.c.register_id.in_(register_ids), mark.c.at >= start, mark.c.at < end)
+            .order_by(mark.c.register_id, mark.c.at)
         )
-        return list(self._connection.scalars(query))
+        return [(id_, at) for id_, at in self._connection.execute(query)]
 
     def remove_marks(self, marks: Sequence[Mark]) -> None:
         """Take away the marks that nothing was added to."""

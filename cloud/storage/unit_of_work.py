@@ -31,6 +31,7 @@ from cloud.storage.figures import Figures
 from cloud.storage.findings import Findings
 from cloud.storage.gaps import Gaps
 from cloud.storage.gateways import Gateways
+from cloud.storage.indexes import Indexes
 from cloud.storage.inventory import Inventory
 from cloud.storage.kept import Kept
 from cloud.storage.ledger import Ledger
@@ -77,6 +78,7 @@ class UnitOfWork:
         self.findings = Findings(connection)
         self.gaps = Gaps(connection)
         self.gateways = Gateways(connection)
+        self.indexes = Indexes(connection)
         self.inventory = Inventory(connection)
         self.kept = Kept(connection)
         self.ledger = Ledger(connection)

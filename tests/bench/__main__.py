@@ -3,7 +3,20 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import bare, c11, drain, edge, journal, mbus, polling, real, requests, sync
+from tests.bench import (
+    bare,
+    c11,
+    drain,
+    edge,
+    ingest,
+    journal,
+    mbus,
+    memory,
+    polling,
+    real,
+    requests,
+    sync,
+)
 from tests.bench.figures import Figure, table, write_json
 from tests.bench.servers import VAR
 
@@ -24,8 +37,17 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "drain": drain.seconds,
     "drain.live": drain.live,
     "sync": lambda _: sync.syncing(),
+    "ingest": ingest.rates,
+    "ingest.small": ingest.small,
+    "ingest.full": ingest.full,
+    "rollup": ingest.backlog,
+    "query": memory.ten_million,
+    "query.1e8": memory.hundred_million,
 }
 """In this order; each gets the figures that were made before it, as peers."""
+
+LONG = {"query.1e8"}
+"""Only when it is named: it takes half an hour, and 20 GB of disk."""
 
 
 def main(names: list[str]) -> int:
@@ -35,7 +57,7 @@ def main(names: list[str]) -> int:
         return 2
     figures: dict[str, Figure] = {}
     for name, bench in BENCHES.items():
-        if not names or name in names:
+        if name in names or (not names and name not in LONG):
             sys.stderr.write(f"{name} …\n")
             figures |= {one.name: one for one in bench(figures)}
             # What was measured is kept when a later one fails.

@@ -96,7 +96,7 @@ def _answer(
 def _of_readings(store: Store, register: int, step: Step, zone: str) -> list[Amount]:
     bounds = boundaries(step, START, END + timedelta(days=1), ZoneInfo(zone))
     with store.read() as uow:
-        found = uow.meters.boundaries(register, list(map(to_ms, bounds)))
+        found = uow.indexes.boundaries(register, list(map(to_ms, bounds)))
     return amounts(found, tolerance_ms(INTERVAL_S))
 
 

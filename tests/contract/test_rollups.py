@@ -56,7 +56,7 @@ def _amounts(
         found = (
             look_up(uow, register, Calendar(zone, INTERVAL_S), instants, step).marks
             if rolled_up
-            else uow.meters.boundaries(register, instants)
+            else uow.indexes.boundaries(register, instants)
         )
     return amounts(found, tolerance)
 

@@ -67,6 +67,7 @@ ROUTES = {
     "POST /api/v1/metering-points/{point_id}/statements",
     "GET /api/v1/statements/{statement_id}",
     "GET /api/v1/completeness",
+    "GET /api/v1/sites/{site_id}/consumption",
     "GET /api/v1/registers/{register_id}/corrections",
     "POST /api/v1/registers/{register_id}/corrections",
     "POST /api/v1/registers/{register_id}/corrections/{correction_id}/withdraw",

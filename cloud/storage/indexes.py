@@ -1,0 +1,166 @@
+"""Indexes: the readings with a value that count, found by key. Nothing here writes.
+
+What a person has taken out does not count, what was put in does (``cloud.domain.corrections``).
+Times are epoch milliseconds; values are integers scaled by their register's decimals.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, func, literal, select, union_all
+
+from cloud.domain.consumption import Boundary, Index
+from cloud.domain.corrections import Corrected
+from cloud.storage.corrections import Corrections
+from cloud.storage.tables import reading, register
+
+AT_ONCE = 100
+"""Instants in one statement, two look-ups each; SQLite takes at most 500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """Two readings that follow each other, the second below the first; and the values of those
+    next to them."""
+
+    preceding: int | None
+    before: Index
+    after: Index
+    following: int | None
+
+
+class Indexes:
+    """Questions about what registers stood at."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._corrections = Corrections(connection)
+
+    def boundaries(self, register_id: int, instants: Sequence[int]) -> list[Boundary]:
+        """As ``boundaries_of``, of one register."""
+        return self.boundaries_of([register_id], instants)[register_id]
+
+    def boundaries_of(
+        self, register_ids: Collection[int], instants: Sequence[int]
+    ) -> dict[int, list[Boundary]]:
+        """By register, for each instant the neighbouring readings that have a value and count, or
+        values that a person put in, looked up by key."""
+        found = self._boundaries(register_ids, instants)
+        for id_, corrected in self._corrections.by_register(register_ids).items():
+            found[id_] = [self._counted(id_, corrected, mark) for mark in found[id_]]
+        return found
+
+    def _counted(self, register_id: int, corrected: Corrected, mark: Boundary) -> Boundary:
+        def beside(one: Index | None, side: int) -> Index | None:
+            while one and (by := corrected.covering(one.at)):
+                instant = by.start - 1 if side < 0 else by.end
+                [next_one] = self._boundaries([register_id], [instant])[register_id]
+                one = next_one.before if side < 0 else next_one.after
+            return one
+
+        return corrected.beside(Boundary(mark.at, beside(mark.before, -1), beside(mark.after, 1)))
+
+    def _boundaries(
+        self, register_ids: Collection[int], instants: Sequence[int]
+    ) -> dict[int, list[Boundary]]:
+        beside: dict[tuple[int, int, int], Index] = {}
+        for instants_at_once in _chunks(instants):
+            query = union_all(
+                *(
+                    select(_beside(register_ids, instant, side).subquery())
+                    for instant in instants_at_once
+                    for side in (-1, 1)
+                )
+            )
+            for instant, side, register_id, at, value, quality in self._connection.execute(query):
+                beside[register_id, instant, side] = Index(at, value, quality)
+        return {
+            id_: [
+                Boundary(at, beside.get((id_, at, -1)), beside.get((id_, at, 1))) for at in instants
+            ]
+            for id_ in register_ids
+        }
+
+    def newest_indices(self, register_id: int, start: int, limit: int) -> list[Index]:
+        """The last ``limit`` readings with a value since ``start``, in order of time, as far as
+        they count."""
+        rows = self._connection.execute(_newest(register_id, start, limit)).all()
+        readings = [Index(at, value, quality) for at, value, quality in reversed(rows)]
+        corrected = self._corrections.by_register([register_id]).get(register_id)
+        if not corrected or not readings:
+            return readings
+        return corrected.applied(readings, readings[0].at, readings[-1].at + 1)
+
+    def fell(self, register_id: int, start: int, limit: int) -> bool:
+        """Whether one of those is below the one before it: asked without fetching them."""
+        newest = _newest(register_id, start, limit).subquery()
+        before = func.lag(newest.c.value).over(order_by=newest.c.at).label("before")
+        pairs = select(newest.c.value, before).subquery()
+        query = select(pairs.c.value).where(pairs.c.value < pairs.c.before).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def falls(self, register_id: int, start: int, end: int, more_than: int) -> list[Fall]:
+        """Where a reading from ``start`` to ``end`` is that much below the one before it."""
+        at, value = reading.c.at, reading.c.value
+        rows = (
+            select(
+                at,
+                value,
+                func.lag(value, 2).over(order_by=at).label("preceding"),
+                func.lag(at).over(order_by=at).label("before_at"),
+                func.lag(value).over(order_by=at).label("before"),
+                func.lead(value).over(order_by=at).label("following"),
+            )
+            .where(reading.c.register_id == register_id, value.is_not(None))
+            .where(at >= start, at < end)
+            .subquery()
+        )
+        query = select(rows).where(rows.c.before - rows.c.value > more_than).order_by(rows.c.at)
+        return [
+            Fall(
+                row.preceding,
+                Index(row.before_at, row.before),
+                Index(row.at, row.value),
+                row.following,
+            )
+            for row in self._connection.execute(query)
+        ]
+
+
+def _newest(register_id: int, start: int, limit: int) -> Select[int, int, int]:
+    return (
+        select(reading.c.at, reading.c.value, reading.c.quality)
+        .where(reading.c.register_id == register_id, reading.c.value.is_not(None))
+        .where(reading.c.at >= start)
+        .order_by(reading.c.at.desc())
+        .limit(limit)
+    )
+
+
+def _beside(register_ids: Collection[int], instant: int, side: int) -> Select[*tuple[int, ...]]:
+    """Of each register the reading next to ``instant``: at or before it (side -1), or at or after
+    it (side 1)."""
+    its = reading.c.register_id == register.c.id
+    times = select(reading.c.at).where(its, reading.c.value.is_not(None)).limit(1)
+    if side < 0:
+        times = times.where(reading.c.at <= instant).order_by(reading.c.at.desc())
+    else:
+        times = times.where(reading.c.at >= instant).order_by(reading.c.at)
+    nearest = (
+        select(register.c.id, times.correlate(register).scalar_subquery().label("at"))
+        .where(register.c.id.in_(register_ids))
+        .subquery()
+    )
+    return select(
+        literal(instant).label("instant"),
+        literal(side).label("side"),
+        reading.c.register_id,
+        reading.c.at,
+        reading.c.value,
+        reading.c.quality,
+    ).join(nearest, (reading.c.register_id == nearest.c.id) & (reading.c.at == nearest.c.at))
+
+
+def _chunks(instants: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(instants), AT_ONCE):
+        yield instants[start : start + AT_ONCE]
