@@ -156,7 +156,20 @@ FALLS = {
 def test_falls(litres: tuple[int, ...], expected: list[tuple[int, int | None]]) -> None:
     found = find_falls(readings(*litres), history([]), FALL)
     spans = [(wall(0, first), last if last is None else wall(0, last)) for first, last in expected]
-    assert [(one.since, one.until) for one in found] == spans
+    backwards = [one for one in found if one.code == "reverse_flow"]
+    assert [(one.since, one.until) for one in backwards] == spans
+
+
+def test_a_fall_beyond_anything_that_flows_back_is_told_as_such_when_it_is_borne_out() -> None:
+    assert find_falls(readings(9000, 9010, 10), history([]), FALL) == []
+    (fell,) = find_falls(readings(9000, 9010, 10, 20), history([]), FALL)
+    assert (fell.code, fell.severity) == ("index_fell", Severity.WARNING)
+    assert (fell.since, fell.until) == (wall(0, 1), wall(0, 2))
+    assert fell.text == (
+        "Cold water: the index fell from 9.01 to 0.01 m³ after 2026-05-04 01:00. If the meter was "
+        "reset or exchanged, record a reset or an exchange; if it was misread, correct the reading."
+    )
+    assert fell.evidence == {"index_before": "9.01", "index_after": "0.01", "unit": "m³"}
 
 
 def test_a_reading_that_is_not_sure_is_no_fall() -> None:

@@ -1,8 +1,8 @@
 """Reverse flow: an index that falls by more than jitter.
 
 It lasts until the index rises again by more than jitter. A fall that is larger than anything can
-flow back between two readings is a reset, an exchange or a misreading: that is told where it is
-counted, and the index begins anew.
+flow back between two readings is a reset, an exchange or a misreading. That is told as such, once
+the next reading is there, and the index begins anew.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from cloud.domain.consumption import Index
 from common.reading import from_scaled
 
 CODE = "reverse_flow"
+ANEW = "index_fell"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,6 +52,7 @@ class _Fall:
     top: Index
     low: Index
     over: bool = True
+    anew: bool = False
 
     @property
     def amount(self) -> int:
@@ -63,6 +65,9 @@ def find(readings: Readings, history: History, settings: ReverseFlow) -> list[Fi
     jitter, largest = settings.jitter * scale, settings.largest * scale
     found = []
     for fall in _falls([index for index in readings.indices if index.sure], jitter, largest):
+        if fall.anew:
+            found.append(_anew(fall, readings.decimals, history))
+            continue
         if fall.amount <= jitter:
             continue
         top, low = (from_scaled(one.value, readings.decimals) for one in (fall.top, fall.low))
@@ -86,6 +91,22 @@ def find(readings: Readings, history: History, settings: ReverseFlow) -> list[Fi
     return found
 
 
+def _anew(fall: _Fall, decimals: int, history: History) -> Finding:
+    before, after = (from_scaled(one.value, decimals) for one in (fall.top, fall.low))
+    since, until = (EPOCH + timedelta(milliseconds=one.at) for one in (fall.top, fall.low))
+    text = (
+        f"{history.subject}: the index fell from {plain(before, decimals)} to "
+        f"{plain(after, decimals)} {history.unit} after {history.wall(since)}. If the meter was "
+        "reset or exchanged, record a reset or an exchange; if it was misread, correct the reading."
+    )
+    evidence: dict[str, str | int] = {
+        "index_before": plain(before, decimals),
+        "index_after": plain(after, decimals),
+        "unit": history.unit,
+    }
+    return Finding(ANEW, Severity.WARNING, since, until, text, evidence)
+
+
 def _falls(indices: Sequence[Index], jitter: Decimal, largest: Decimal) -> list[_Fall]:
     if not indices:
         return []
@@ -94,6 +115,8 @@ def _falls(indices: Sequence[Index], jitter: Decimal, largest: Decimal) -> list[
     for index in indices:
         if last.value - index.value > largest:
             falls.append(_Fall(top, low))
+            if index is not indices[-1]:
+                falls.append(_Fall(last, index, anew=True))
             top = low = index
         elif index.value < low.value:
             low = index
