@@ -10,16 +10,19 @@ GATEWAYS ?= 4
 PYTEST_ARGS ?=
 SOURCES := common edge_agent cloud deploy tests
 
-.PHONY: help demo test prove setup services check format bench screenshots requirements clean
+.PHONY: help demo test test-long prove setup services check format bench screenshots requirements clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 demo: .venv/demo.stamp ## a whole site in simulation, with its cloud, on this machine (PORT=8080, FRESH=1)
 	@exec $(BIN)/python -m deploy.demo --port $(PORT) $(if $(filter 1,$(FRESH)),--fresh)
 
 test: setup services ## everything a test needs is installed, every test is run
 	@$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
+
+test-long: setup services ## further cases of what make test shows with one
+	@$(BIN)/pytest -n 2 -m long $(PYTEST_ARGS)
 
 prove: setup services ## a fleet in a storm of faults, and its books (SEED=n repeats one, MINUTES=3)
 	@$(BIN)/python -m tests.prove --seed "$(SEED)" --minutes $(MINUTES) --gateways $(GATEWAYS)

@@ -21,18 +21,16 @@ from tests.harness.masterdata import MasterData
 ZONE = ZoneInfo("Europe/Bucharest")
 START, END = (datetime(year, 1, 15, tzinfo=ZONE).astimezone(UTC) for year in (2026, 2027))
 BY = Change("ana", to_ms(END) + 1, "as in the contract")
-QUARTER_DAY = timedelta(hours=6)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
 def point(store: Store, data: MasterData) -> int:
-    """Read each six hours of UTC; consumption differs from one to the next."""
+    """Read each day at midnight of UTC; consumption differs from one to the next."""
     device = data.add_device(data.add_gateway(data.add_site(timezone=ZONE.key)))
-    register = data.add_register(device, interval_s=21_600)
-    times = range((END - START) // QUARTER_DAY + 2)
-    data.add_readings(
-        register, [(to_ms(START + n * QUARTER_DAY), n * n % 7 + 9 * n) for n in times]
-    )
+    register = data.add_register(device, interval_s=86_400)
+    times = range((END - START) // DAY + 2)
+    data.add_readings(register, [(to_ms(START + n * DAY), n * n % 7 + 9 * n) for n in times])
     wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
     id_ = points.create(store, wanted, BY).id
     installing.install(store, id_, NewMeter(register), to_ms(START), BY)
@@ -49,9 +47,9 @@ def _asked(store: Store, point: int, billing: Billing) -> list[tuple[str, Decima
 def test_a_year_is_the_exact_sum_of_its_billing_periods(store: Store, point: int) -> None:
     roll_up(store)
     [whole] = _asked(store, point, Billing(day=15, months=12))
-    assert whole[1] > 10
+    assert whole[1] > 3
     days = points.consumption(store, point, Step.DAY, START, END)
-    for months in (1, 2, 3, 6):
+    for months in (1, 6):
         found = _asked(store, point, Billing(day=15, months=months))
         assert len(found) == 12 // months
         assert {start[2:5] + start[6:] for start, _ in found} == {"-1500:00"}

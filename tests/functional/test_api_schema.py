@@ -49,7 +49,7 @@ from tests.harness.masterdata import MasterData
 from tests.harness.says import STREAM, Gateway, catalog
 
 NOW = 1_790_000_000_000
-EXAMPLES = 3
+EXAMPLES = 2
 """Of each operation."""
 
 NOT_SAID: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]

@@ -44,7 +44,12 @@ async def acknowledged_in(hand: HandDevice) -> list[float]:
     return took
 
 
-@pytest.mark.parametrize("kind", KINDS)
+USUAL = ("noise", "known names", "half a TLS handshake")
+
+
+@pytest.mark.parametrize(
+    "kind", [one if one in USUAL else pytest.param(one, marks=pytest.mark.long) for one in KINDS]
+)
 async def test_a_flood_from_strangers_does_not_slow_the_others(kind: str, tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path / "tls") if "TLS" in kind else None
     server = serving(

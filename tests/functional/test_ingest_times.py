@@ -75,8 +75,8 @@ def test_a_reading_from_the_future_says_by_how_much_and_what_to_set(store: Store
     ingest(store, [says.batch(2, power(NOW + 49 * 60 * MINUTE, 2), power(NOW, 1))], NOW)
     assert rows_of(store, "SELECT reason FROM rejected") == [
         (
-            "measured 49 hours from now by the cloud's clock; 24 are taken: set the clock of the"
-            " gateway, or that of the cloud",
+            f"measured at {NOW + 49 * 60 * MINUTE} ms, 49 hours from now by the cloud's clock; 24"
+            " are taken: set the clock of the gateway, or that of the cloud",
         )
     ]
     assert rows_of(store, "SELECT value FROM reading") == [(1,)]

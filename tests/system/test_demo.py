@@ -86,30 +86,24 @@ def test_the_demo_gets_ready_brings_its_history_and_stops_cleanly(
     assert of(state) == []
 
 
-def test_a_killed_demo_leaves_no_process_behind_and_starts_again(tmp_path: Path) -> None:
+def test_a_demo_lets_no_second_one_in_leaves_nothing_when_killed_and_starts_again(
+    tmp_path: Path,
+) -> None:
     state = tmp_path / "demo"
     with demo(state, free_port()) as process:
         ready(process)
         before = of(state)
-        process.kill()
-        process.wait()
-        eventually(lambda: of(state) == [], 10, "nothing is left")
         assert len(before) >= 5
-    with demo(state, free_port()) as process:
-        ready(process)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-
-
-def test_a_second_demo_on_the_same_state_is_refused_and_harms_nothing(tmp_path: Path) -> None:
-    state = tmp_path / "demo"
-    with demo(state, free_port()) as first:
-        ready(first)
         with demo(state, free_port()) as second:
             output, _ = second.communicate(timeout=30)
             assert second.returncode == 1
             assert "another one is running" in output
             assert "Traceback" not in output
-        assert first.poll() is None
-        first.send_signal(signal.SIGINT)
-        assert first.wait(30) == 0
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+        eventually(lambda: of(state) == [], 10, "nothing is left")
+    with demo(state, free_port()) as process:
+        ready(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0

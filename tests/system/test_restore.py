@@ -46,7 +46,14 @@ def _rename(plant: Plant, moves: list[str]) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("restore", [_swap_tables, _drop_database, _restart_ingest])
+@pytest.mark.parametrize(
+    "restore",
+    [
+        pytest.param(_swap_tables, marks=pytest.mark.long),
+        _drop_database,
+        pytest.param(_restart_ingest, marks=pytest.mark.long),
+    ],
+)
 def test_a_cloud_that_is_restored_from_a_backup_gets_what_came_after_it(
     plant: Plant, restore: Callable[[Plant], None]
 ) -> None:
