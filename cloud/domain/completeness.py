@@ -112,6 +112,13 @@ def slots_of(interval_s: int, newest_at: int | None, start: int, end: int) -> Sl
     return replace(slots, first=slots.due_from(start), last=slots.due_from(end) - 1)
 
 
+def due_between(interval_s: int, newest_at: int, start: int, end: int) -> int:
+    """How many readings are due from ``start`` to ``end``: those of ``slots_of``."""
+    width = interval_s * 1000
+    phase = newest_at % width
+    return max(0, (phase - start) // width - (phase - end) // width)
+
+
 def over_by(now_ms: int, interval_s: int) -> int:
     """Readings that were due before this time (ms) should be here at ``now_ms``."""
     return now_ms - LATE_MS - interval_s * 500

@@ -4,10 +4,10 @@ An index is a scaled integer that only grows; times are epoch milliseconds (UTC)
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from common.errors import Permanent
@@ -36,8 +36,7 @@ class Step(StrEnum):
     YEAR = "year"
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """An index that was read at ``at``, or put in by a person; ``quality`` is a ``Quality``."""
 
     at: int
@@ -55,8 +54,7 @@ class Index:
         return Index(self.at, self.value, Quality.ESTIMATED)
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(NamedTuple):
     """An instant, with the last index at or before it and the first at or after it."""
 
     at: int
@@ -64,8 +62,7 @@ class Boundary:
     after: Index | None
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """What was consumed from ``start`` to ``end``, scaled like the index.
 
     ``value`` is None when the readings do not tell; ``estimated`` when they tell only roughly,

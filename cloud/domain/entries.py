@@ -58,8 +58,8 @@ def why_impossible(at: int, now_ms: int) -> str:
         return f"measured at {at} ms, which cannot be true"
     hours = (at - now_ms) // HOUR_MS
     return (
-        f"measured at {at} ms, {hours} hours from now by the cloud's clock; {AHEAD_MS // HOUR_MS} are taken:"
-        " set the clock of the gateway, or that of the cloud"
+        f"measured at {at} ms, {hours} hours from now by the cloud's clock;"
+        f" {AHEAD_MS // HOUR_MS} are taken: set the clock of the gateway, or that of the cloud"
     )
 
 

@@ -5,6 +5,7 @@ the first ended; between them nothing is consumed. Both may be of the same regis
 between them. Times are epoch milliseconds (UTC).
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -41,12 +42,16 @@ class Chain:
     def __init__(self, installations: Sequence[Installation]) -> None:
         self._all = sorted(installations, key=lambda one: one.start_at)
         self.decimals = max((_places(one) for one in self._all), default=0)
+        self._begins = [one.start_at for one in self._all]
+        self._factors = [self._factor(one) for one in self._all]
         self._offsets: list[int] = []
         offset = 0
-        for one in self._all:
+        for one, factor in zip(self._all, self._factors, strict=True):
             self._offsets.append(offset)
             if one.final_index is not None:
-                offset += (one.final_index - one.start_index) * self._factor(one)
+                offset += (one.final_index - one.start_index) * factor
+        self._starts = [Index(*each) for each in zip(self._begins, self._offsets, strict=True)]
+        self._ends = [self._end(place) for place in range(len(self._all))]
 
     def newest(self, last: Index | None) -> Index | None:
         """The index as it is known now. ``last``: the last reading of the register that is
@@ -54,10 +59,10 @@ class Chain:
         if not self._all:
             return None
         place = len(self._all) - 1
-        if end := self._end(place):
+        if end := self._ends[place]:
             return end
         counted = last is not None and last.at >= self._all[place].start_at
-        return self._index(place, last) if last and counted else self._start(place)
+        return self._index(place, last) if last and counted else self._starts[place]
 
     def marks(
         self, instants: Sequence[int], found: Mapping[int, Mapping[int, Boundary]]
@@ -69,37 +74,33 @@ class Chain:
         return [self._mark(instant, found) for instant in instants]
 
     def _mark(self, instant: int, found: Mapping[int, Mapping[int, Boundary]]) -> Boundary:
-        place = sum(one.start_at <= instant for one in self._all) - 1
+        place = bisect_right(self._begins, instant) - 1
         before = after = None
         if place >= 0:
             one = self._all[place]
             if one.end_at is None or instant < one.end_at:
                 return self._inside(place, instant, found[one.id][instant])
-            before = self._end(place)
+            before = self._ends[place]
         if before and before.at == instant:
             after = before
         elif place + 1 < len(self._all):
-            after = self._start(place + 1)
+            after = self._starts[place + 1]
         return Boundary(instant, before, after)
 
     def _inside(self, place: int, instant: int, mark: Boundary) -> Boundary:
         one = self._all[place]
         before, after = mark.before, mark.after
-        start, end = self._start(place), self._end(place)
         known = before is not None and before.at >= one.start_at
-        first = self._index(place, before) if before and known else start
+        first = self._index(place, before) if before and known else self._starts[place]
         # A reading at the very end is of what counts from then on: it may be the same register.
         ends = after is None or (one.end_at is not None and after.at >= one.end_at)
-        last = self._index(place, after) if after and not ends else end
+        last = self._index(place, after) if after and not ends else self._ends[place]
         return Boundary(instant, first, first if first.at == instant else last)
 
     def _index(self, place: int, index: Index) -> Index:
         one = self._all[place]
-        counted = (index.value - one.start_index) * self._factor(one)
+        counted = (index.value - one.start_index) * self._factors[place]
         return Index(index.at, self._offsets[place] + counted, index.quality)
-
-    def _start(self, place: int) -> Index:
-        return Index(self._all[place].start_at, self._offsets[place])
 
     def _end(self, place: int) -> Index | None:
         one = self._all[place]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain, groupby, pairwise
@@ -18,6 +19,7 @@ from cloud.domain.consumption import (
     tolerance_ms,
 )
 from cloud.domain.corrections import Correction, touched
+from cloud.domain.retention import Since
 from cloud.domain.spans import (
     Span,
     alone,
@@ -29,6 +31,7 @@ from cloud.domain.spans import (
     unmeasured,
 )
 from cloud.services.views import ConsumptionView
+from cloud.storage.indexes import AFTER, BEFORE
 from cloud.storage.rollups import LONGEST_DAY_MS, Calendar
 from cloud.storage.unit_of_work import UnitOfWork
 from common.clock import to_datetime, to_ms
@@ -64,41 +67,73 @@ def look_up_all(
     if not instants:
         return {id_: Boundaries([], []) for id_ in calendars}
     look = _hours if step is Step.HOUR else _days
-    inside = look(uow, calendars, instants)
-    beside = neighbours_of(uow, list(calendars), instants[0], instants[-1])
+    start, end = instants[0], instants[-1]
+    spans_of = look(uow, calendars, _wider(uow, calendars, instants, step))
+    known = {id_: spans_of.get(id_, []) for id_ in calendars}
+    heads = _beside(
+        uow, [id_ for id_, its in known.items() if not its or its[0].at >= start], start, BEFORE
+    )
+    tails = _beside(
+        uow, [id_ for id_, its in known.items() if not its or its[-1].at < end], end, AFTER
+    )
     corrected = uow.corrections.by_register(calendars.keys())
     found = {}
-    for id_ in calendars:
-        first, last = beside[id_]
-        before = [alone(id_, first.before)] if first.before else []
-        after = [alone(id_, last.after)] if last.after else []
-        spans = before + inside.get(id_, []) + after
+    for id_, spans in known.items():
+        head = heads[id_].before if id_ in heads else None
+        tail = tails[id_].after if id_ in tails else None
+        before, after = ([alone(id_, one)] if one else [] for one in (head, tail))
         its = corrected[id_].all if id_ in corrected else ()
-        found[id_] = Boundaries(marks(instants, spans), spans, its)
+        whole = [*before, *spans, *after]
+        found[id_] = Boundaries(marks(instants, whole), whole, its)
     return found
+
+
+def _wider(
+    uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence[int], step: Step
+) -> Sequence[int]:
+    """With the hour, or day, before and after: where these have readings, they have those that are
+    next to the first and the last instant. As it is where hours or days do not tell so much."""
+    start, end = instants[0], instants[-1]
+    if step is Step.HOUR:
+        wide = [start - HOUR_MS, *instants, end + HOUR_MS]
+        told = not any(instant % HOUR_MS for instant in instants)
+    else:
+        timezone = next(iter(calendars.values())).timezone
+        [(before, _)], [(_, after)] = (days_of(one, one + 1, timezone) for one in (start - 1, end))
+        wide, told = [before, *instants, after], True
+    return wide if told and wide[0] >= uow.kept.since().readings else instants
 
 
 def neighbours(
     uow: UnitOfWork, register_id: int, first: int, last: int
 ) -> tuple[Boundary, Boundary]:
-    """As ``neighbours_of``, of one register."""
-    return neighbours_of(uow, [register_id], first, last)[register_id]
-
-
-def neighbours_of(
-    uow: UnitOfWork, register_ids: Collection[int], first: int, last: int
-) -> dict[int, tuple[Boundary, Boundary]]:
-    """By register, the readings with a value next to two instants, as of ``Indexes``. Those that
-    are gone are remembered by hours and days; where these do not tell the nearest, it is unsure."""
-    found = uow.indexes.boundaries_of(register_ids, [first, last])
+    """The readings with a value next to two instants, as of ``Indexes``. Those that are gone are
+    remembered by hours and days; where these do not tell the nearest, it is unsure."""
+    one, two = uow.indexes.boundaries(register_id, [first, last])
     kept = uow.kept.since()  # asked last: what went meanwhile had gone from here before
+    return _remembered(uow, register_id, one, kept), _remembered(uow, register_id, two, kept)
 
-    def remembered(register_id: int, mark: Boundary) -> Boundary:
-        if not kept.readings or (mark.before and mark.at >= kept.readings):
-            return mark
-        return nearest(mark, uow.rollups.near(register_id, mark.at))
 
-    return {id_: (remembered(id_, one), remembered(id_, two)) for id_, (one, two) in found.items()}
+def _beside(
+    uow: UnitOfWork, register_ids: Collection[int], instant: int, side: int
+) -> dict[int, Boundary]:
+    """By register, as ``neighbours``, on one side of one instant; the other side may be unknown."""
+    if not register_ids:
+        return {}
+    found = uow.indexes.boundaries_of(register_ids, [instant], [side])
+    kept = uow.kept.since()
+    return {
+        id_: mark
+        if side == AFTER and instant >= kept.readings
+        else _remembered(uow, id_, mark, kept)
+        for id_, [mark] in found.items()
+    }
+
+
+def _remembered(uow: UnitOfWork, register_id: int, mark: Boundary, kept: Since) -> Boundary:
+    if not kept.readings or (mark.before and mark.at >= kept.readings):
+        return mark
+    return nearest(mark, uow.rollups.near(register_id, mark.at))
 
 
 Spans = dict[int, list[Span]]
@@ -250,16 +285,18 @@ def periods(
     bounds: Sequence[int], found: Boundaries, tolerance: int, decimals: int
 ) -> list[ConsumptionView]:
     """What was consumed in each period between two of ``bounds`` (ms)."""
+    times = _times(tuple(bounds))
     return [
         ConsumptionView(
-            start=to_datetime(amount.start),
-            end=to_datetime(amount.end),
+            start=start,
+            end=end,
             value=None if amount.value is None else from_scaled(amount.value, decimals),
             estimated=amount.estimated,
             corrected=corrected,
             measured_percent=_percent_left(amount.end - amount.start, without),
         )
-        for amount, without, corrected in zip(
+        for (start, end), amount, without, corrected in zip(
+            times,
             amounts(found.marks, tolerance),
             unmeasured(bounds, found.spans, tolerance),
             touched(found.marks, found.corrected),
@@ -268,6 +305,13 @@ def periods(
     ]
 
 
+@lru_cache(maxsize=16)
+def _times(bounds: Sequence[int]) -> Sequence[tuple[datetime, datetime]]:
+    """When each period begins and ends; one question is mostly about many points."""
+    return list(pairwise(map(to_datetime, bounds)))
+
+
+@lru_cache(maxsize=4096)
 def _percent_left(whole: int, without: int) -> Decimal:
     """Cut to a tenth: 100 means all of it."""
     return from_scaled((whole - without) * 1000 // whole, 1)

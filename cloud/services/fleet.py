@@ -3,16 +3,16 @@
 Readings are counted, not slots: see ``cloud.services.completeness`` for one gateway's exact books.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import eq
 
-from cloud.domain.completeness import over_by, slots_of
+from cloud.domain.completeness import due_between, over_by
 from cloud.domain.consumption import midnight
 from cloud.services.boundaries import zone_of
-from cloud.storage.coverage import DayRow
+from cloud.storage.coverage import DayRow, GatewayDay
 from cloud.storage.unit_of_work import Store
 from common.clock import to_datetime, to_ms
 from common.errors import Permanent
@@ -53,14 +53,15 @@ def completeness(store: Store, day: date, now_ms: int) -> list[GatewayDayView]:
         kept = uow.kept.since().hours
         for timezone in uow.coverage.timezones():
             start, end = _day(day, timezone)
-            rows: dict[int, list[DayRow]] = defaultdict(list)
-            for row in uow.coverage.of_day(timezone, start):
-                rows[row.gateway_id].append(row)
+            gateways = uow.coverage.of_day(timezone, start)
             behind = uow.coverage.behind(timezone, start, end)
-            found += (
-                _view(its, (start, end), behind.get(id_, 0), max(start, kept), now_ms)
-                for id_, its in rows.items()
-            )
+            until = {
+                interval_s: min(end, over_by(now_ms, interval_s))
+                for interval_s in {row.interval_s for one in gateways for row in one.registers}
+            }
+            for one in gateways:
+                due = [_due(row, max(start, kept), until[row.interval_s]) for row in one.registers]
+                found.append(_view(one, due, (start, end), timezone, behind.get(one.id, 0)))
     return sorted(found, key=lambda one: (one.site, one.gateway))
 
 
@@ -73,34 +74,27 @@ def _day(day: date, timezone: str) -> tuple[int, int]:
 
 
 def _view(
-    rows: list[DayRow], day: tuple[int, int], behind: int, since: int, now_ms: int
+    one: GatewayDay, due: Sequence[int], day: tuple[int, int], timezone: str, behind: int
 ) -> GatewayDayView:
-    one = rows[0]
-    due = [_due(row, since, day[1], now_ms) for row in rows]
-    expected, got = sum(due), sum(_at_most(rows, due))
+    # What one register has too much hides nothing that another lacks.
+    got = [min(row.readings, n) for row, n in zip(one.registers, due, strict=True)]
+    expected, there = sum(due), sum(got)
     return GatewayDayView(
-        gateway_id=one.gateway_id,
-        gateway=one.gateway,
+        gateway_id=one.id,
+        gateway=one.key,
         site=one.site,
-        timezone=one.timezone,
+        timezone=timezone,
         start=to_datetime(day[0]),
         end=to_datetime(day[1]),
-        registers=len(rows),
-        whole=sum(row.readings >= n for row, n in zip(rows, due, strict=True)),
+        registers=len(due),
+        whole=sum(map(eq, got, due)),
         expected=expected,
-        got=got,
-        missing=expected - got,
-        percent=from_scaled(got * 1000 // expected, 1) if expected else None,
+        got=there,
+        missing=expected - there,
+        percent=from_scaled(there * 1000 // expected, 1) if expected else None,
         behind=behind,
     )
 
 
-def _at_most(rows: Iterable[DayRow], due: Iterable[int]) -> Iterable[int]:
-    """What one register has too much hides nothing that another lacks."""
-    return (min(row.readings, n) for row, n in zip(rows, due, strict=True))
-
-
-def _due(row: DayRow, since: int, end: int, now_ms: int) -> int:
-    until = min(end, over_by(now_ms, row.interval_s))
-    slots = slots_of(row.interval_s, row.newest_at, max(since, row.added_at), until)
-    return max(0, slots.last - slots.first + 1)
+def _due(row: DayRow, since: int, until: int) -> int:
+    return due_between(row.interval_s, row.newest_at, max(since, row.added_at), until)

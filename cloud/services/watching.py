@@ -5,7 +5,7 @@ one tells. What it has claimed and cannot finish, for whatever reason, is looked
 holds up no other point.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -130,7 +130,7 @@ def _readings(uow: UnitOfWork, watched: _Watched) -> Readings:
         return Readings([], decimals)
     factor = int(one.multiplier.scaleb(decimals - one.decimals))
     indices = uow.indexes.newest_indices(one.register_id, since, READINGS)
-    return Readings([replace(index, value=index.value * factor) for index in indices], decimals)
+    return Readings([index._replace(value=index.value * factor) for index in indices], decimals)
 
 
 def _keep(uow: UnitOfWork, *, watched: _Watched, history: History, changes: Changes) -> None:

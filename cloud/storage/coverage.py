@@ -4,11 +4,14 @@ Times are epoch milliseconds. What is due each ``width`` ms is counted in slots 
 slot n begins at ``origin`` + n * ``width``.
 """
 
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, case, func, literal, select
 
 from cloud.domain.completeness import BLOCK, Run, Slots, runs_of
+from cloud.storage.packed import packed, unpacked
 from cloud.storage.tables import (
     daily,
     device,
@@ -20,20 +23,28 @@ from cloud.storage.tables import (
     register,
     site,
 )
+from cloud.storage.upsert import is_sqlite
 from common.reading import Quality
 
 
 class DayRow(NamedTuple):
-    """A register that promises readings, and how many with a value are summed up of a day."""
+    """A register that promises readings, and how many with a value are summed up of a day.
+    ``newest_at`` is 0 where there is no reading."""
 
-    gateway_id: int
-    gateway: str
-    site: str
-    timezone: str
     interval_s: int
     added_at: int
-    newest_at: int | None
+    newest_at: int
     readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDay:
+    """A gateway, and its registers on a day."""
+
+    id: int
+    key: str
+    site: str
+    registers: list[DayRow]
 
 
 class Coverage:
@@ -75,20 +86,18 @@ class Coverage:
         """Of all sites, each once."""
         return list(self._connection.scalars(select(site.c.timezone).distinct()))
 
-    def of_day(self, timezone: str, start: int) -> list[DayRow]:
+    def of_day(self, timezone: str, start: int) -> list[GatewayDay]:
         """The active registers at sites of this time zone that promise readings, with what is
-        summed up of the local day that begins at ``start``."""
+        summed up of the local day that begins at ``start``; by gateway."""
+        its = (gateway.c.id, gateway.c.key, site.c.key)
+        day = (
+            register.c.interval_s,
+            register.c.added_at,
+            func.coalesce(latest.c.at, 0),
+            func.coalesce(daily.c.readings, 0),
+        )
         query = (
-            select(
-                gateway.c.id,
-                gateway.c.key,
-                site.c.key,
-                site.c.timezone,
-                register.c.interval_s,
-                register.c.added_at,
-                latest.c.at,
-                func.coalesce(daily.c.readings, 0),
-            )
+            select(*its)
             .select_from(site)
             .join(gateway, gateway.c.site_id == site.c.id)
             .join(device, device.c.gateway_id == gateway.c.id)
@@ -98,7 +107,16 @@ class Coverage:
             .where(site.c.timezone == timezone, device.c.active, register.c.active)
             .where(register.c.interval_s > 0)
         )
-        return [DayRow(*row) for row in self._connection.execute(query)]
+        if is_sqlite(self._connection):
+            found: dict[tuple[int, str, str], list[DayRow]] = defaultdict(list)
+            for id_, key, place, *row in self._connection.execute(query.add_columns(*day)):
+                found[id_, key, place].append(DayRow(*row))
+            return [GatewayDay(*one, registers) for one, registers in found.items()]
+        texts = query.add_columns(packed(day)).group_by(*its)
+        return [
+            GatewayDay(id_, key, place, unpacked([text], DayRow))
+            for id_, key, place, text in self._connection.execute(texts)
+        ]
 
     def behind(self, timezone: str, start: int, end: int) -> dict[int, int]:
         """By gateway at sites of this time zone: how many of the registers' hours that begin from

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, DisconnectionEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from cloud.storage import load_data
+from cloud.storage import load_data, packed
 from common.errors import ConfigError, InMetterError, Permanent, Retryable
 
 DIALECTS = {"mysql", "mariadb", "sqlite"}
@@ -81,7 +81,8 @@ def open_engine(url: str, *, pool_size: int = 8, timeout_s: int = 60) -> Engine:
                 "connect_timeout": 5,
                 "read_timeout": timeout_s,
                 "write_timeout": timeout_s,
-                "init_command": f"SET SESSION wait_timeout = {timeout_s:d}",
+                "init_command": f"SET SESSION wait_timeout = {timeout_s:d},"
+                f" group_concat_max_len = {packed.LONGEST}",
             },
         )
     except ArgumentError as error:

@@ -4,18 +4,21 @@ What a person has taken out does not count, what was put in does (``cloud.domain
 Times are epoch milliseconds; values are integers scaled by their register's decimals.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, func, literal, select, union_all
+from sqlalchemy import Connection, Select, func, select
 
 from cloud.domain.consumption import Boundary, Index
 from cloud.domain.corrections import Corrected
 from cloud.storage.corrections import Corrections
-from cloud.storage.tables import reading, register
+from cloud.storage.tables import reading
 
-AT_ONCE = 100
-"""Instants in one statement, two look-ups each; SQLite takes at most 500."""
+BEFORE, AFTER = -1, 1
+"""The sides of an instant: at or before it, at or after it."""
+
+AT_ONCE = 200
+"""Look-ups in one statement; SQLite takes at most 500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,14 @@ class Indexes:
         return self.boundaries_of([register_id], instants)[register_id]
 
     def boundaries_of(
-        self, register_ids: Collection[int], instants: Sequence[int]
+        self,
+        register_ids: Collection[int],
+        instants: Sequence[int],
+        sides: Sequence[int] = (BEFORE, AFTER),
     ) -> dict[int, list[Boundary]]:
         """By register, for each instant the neighbouring readings that have a value and count, or
-        values that a person put in, looked up by key."""
-        found = self._boundaries(register_ids, instants)
+        values that a person put in, looked up by key. Only those on these ``sides``."""
+        found = self._boundaries(register_ids, instants, sides)
         for id_, corrected in self._corrections.by_register(register_ids).items():
             found[id_] = [self._counted(id_, corrected, mark) for mark in found[id_]]
         return found
@@ -61,22 +67,27 @@ class Indexes:
         return corrected.beside(Boundary(mark.at, beside(mark.before, -1), beside(mark.after, 1)))
 
     def _boundaries(
-        self, register_ids: Collection[int], instants: Sequence[int]
+        self,
+        register_ids: Collection[int],
+        instants: Sequence[int],
+        sides: Sequence[int] = (BEFORE, AFTER),
     ) -> dict[int, list[Boundary]]:
+        looks = [
+            _LOOKS[side].format(id_, at)
+            for id_ in register_ids
+            for at in instants
+            for side in sides
+        ]
         beside: dict[tuple[int, int, int], Index] = {}
-        for instants_at_once in _chunks(instants):
-            query = union_all(
-                *(
-                    select(_beside(register_ids, instant, side).subquery())
-                    for instant in instants_at_once
-                    for side in (-1, 1)
-                )
-            )
-            for instant, side, register_id, at, value, quality in self._connection.execute(query):
+        for first in range(0, len(looks), AT_ONCE):
+            some = looks[first : first + AT_ONCE]
+            rows = self._connection.exec_driver_sql(" UNION ALL ".join(some))
+            for instant, side, register_id, at, value, quality in rows:
                 beside[register_id, instant, side] = Index(at, value, quality)
         return {
             id_: [
-                Boundary(at, beside.get((id_, at, -1)), beside.get((id_, at, 1))) for at in instants
+                Boundary(at, beside.get((id_, at, BEFORE)), beside.get((id_, at, AFTER)))
+                for at in instants
             ]
             for id_ in register_ids
         }
@@ -137,30 +148,14 @@ def _newest(register_id: int, start: int, limit: int) -> Select[int, int, int]:
     )
 
 
-def _beside(register_ids: Collection[int], instant: int, side: int) -> Select[*tuple[int, ...]]:
-    """Of each register the reading next to ``instant``: at or before it (side -1), or at or after
-    it (side 1)."""
-    its = reading.c.register_id == register.c.id
-    times = select(reading.c.at).where(its, reading.c.value.is_not(None)).limit(1)
-    if side < 0:
-        times = times.where(reading.c.at <= instant).order_by(reading.c.at.desc())
-    else:
-        times = times.where(reading.c.at >= instant).order_by(reading.c.at)
-    nearest = (
-        select(register.c.id, times.correlate(register).scalar_subquery().label("at"))
-        .where(register.c.id.in_(register_ids))
-        .subquery()
+def _look(side: int, compared: str, order: str) -> str:
+    """For a register's id and an instant; with these as constants it is found by one step into the
+    key, where a parameter of an outer query would be found by walking along it."""
+    return (
+        f"SELECT * FROM (SELECT {{1}} AS instant, {side} AS side, register_id, at, value, quality"  # noqa: S608
+        f" FROM reading WHERE register_id = {{0}} AND value IS NOT NULL AND at {compared} {{1}}"
+        f" ORDER BY at {order} LIMIT 1) x"
     )
-    return select(
-        literal(instant).label("instant"),
-        literal(side).label("side"),
-        reading.c.register_id,
-        reading.c.at,
-        reading.c.value,
-        reading.c.quality,
-    ).join(nearest, (reading.c.register_id == nearest.c.id) & (reading.c.at == nearest.c.at))
 
 
-def _chunks(instants: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(instants), AT_ONCE):
-        yield instants[start : start + AT_ONCE]
+_LOOKS = {BEFORE: _look(BEFORE, "<=", "DESC"), AFTER: _look(AFTER, ">=", "ASC")}

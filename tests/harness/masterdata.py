@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Table, func, insert
+from sqlalchemy import Table, func, insert, select
 
 from cloud.domain.consumption import HOUR_MS
 from cloud.storage import billing_tables, message_tables, tables
@@ -107,7 +107,7 @@ class MasterData:
     def add_readings(
         self, register_id: int, readings: Iterable[tuple[int, int | None]], quality: int = 0
     ) -> None:
-        """(at, scaled value) each, in order of time; the last one becomes the latest."""
+        """(at, scaled value) each, in order of time; the last one becomes the latest, if it is."""
         found = list(readings)
         rows = [
             {"register_id": register_id, "at": at, "value": value, "quality": quality, "raw": 7}
@@ -117,8 +117,11 @@ class MasterData:
             for start in range(0, len(rows), 5000):
                 connection.execute(insert(tables.reading), rows[start : start + 5000])
             latest = tables.latest
-            connection.execute(latest.delete().where(latest.c.register_id == register_id))
-            connection.execute(insert(latest).values(**rows[-1], received_at=rows[-1]["at"]))
+            its = latest.c.register_id == register_id
+            newest = connection.scalar(select(latest.c.at).where(its))
+            if newest is None or newest <= rows[-1]["at"]:
+                connection.execute(latest.delete().where(its))
+                connection.execute(insert(latest).values(**rows[-1], received_at=rows[-1]["at"]))
             Rollups(connection).add_marks({(register_id, at - at % HOUR_MS) for at, _ in found})
 
     def alter_statement(self, statement_id: int, old: str, new: str) -> None:

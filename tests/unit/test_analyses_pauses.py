@@ -174,7 +174,7 @@ def test_a_fall_beyond_anything_that_flows_back_is_told_as_such_when_it_is_borne
 
 def test_a_reading_that_is_not_sure_is_no_fall() -> None:
     good = readings(1000, 1010, 1020)
-    doubtful = [*good.indices[:2], replace(good.indices[2], value=500).doubtful]
+    doubtful = [*good.indices[:2], good.indices[2]._replace(value=500).doubtful]
     assert find_falls(Readings(doubtful, 3), history([]), FALL) == []
 
 

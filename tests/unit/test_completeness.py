@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.domain.completeness import (
     Cause,
@@ -13,6 +15,7 @@ from cloud.domain.completeness import (
     Span,
     Worth,
     counts,
+    due_between,
     failing_spans,
     merged,
     over_by,
@@ -124,3 +127,17 @@ def test_a_device_fails_from_its_first_complaint_until_it_is_well() -> None:
     told = [(5, False), (10, True), (15, True), (20, False), (25, False), (30, True)]
     spans = [(span.start, span.end) for span in failing_spans(told, 40)]
     assert spans == [(10, 20), (30, 40)]
+
+
+@given(
+    st.integers(1, 90_000),
+    st.integers(0, 10**12),
+    st.integers(10**12, 10**12 + 10**9),
+    st.integers(-(10**6), 10**9),
+)
+def test_what_is_due_between_two_times_is_as_many_as_there_are_slots(
+    interval_s: int, newest_at: int, start: int, length: int
+) -> None:
+    slots = slots_of(interval_s, newest_at, start, start + length)
+    due = due_between(interval_s, newest_at, start, start + length)
+    assert due == max(0, slots.last - slots.first + 1)
