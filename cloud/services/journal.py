@@ -136,9 +136,13 @@ class JournalWriter:
         uow.events.add(self._events)
         uow.ledger.reject(self._rejected)
         self._losses.write()
+        changed = (
+            (book.row, book.committed)
+            for book in self.shelf.books.values()
+            if book.committed != book.row.committed
+        )
+        uow.ledger.save(changed, self._now_ms)
         for book in self.shelf.books.values():
-            if book.committed != book.row.committed:
-                uow.ledger.save(book.row, book.committed, self._now_ms)
             if book.catalog_seq != book.row.catalog_seq:
                 uow.ledger.catalog_taken(book.row.id, book.catalog_seq)
 

@@ -1,14 +1,17 @@
 """The books: which sequence numbers of which stream are dealt with, and which were rejected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from cloud.domain.gaps import Gap, Known
 from cloud.storage.tables import ledger, rejected, stream
-from cloud.storage.upsert import insert_missing
+from cloud.storage.upsert import insert_missing, is_sqlite, literal_rows
 from common.ranges import RangeSet
+
+AT_ONCE = 1000
+"""Ranges in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,35 +150,31 @@ class Ledger:
             update(stream).where(stream.c.id == stream_id).values(catalog_seq=seq)
         )
 
-    def save(self, row: StreamRow, after: RangeSet, now_ms: int) -> None:
-        """Make the ledger of the stream, as it was read, ``after``."""
-        old, new = dict(row.committed), dict(after)
-        added = [f for f in new if f not in old]
-        gone = [f for f in old if f not in new]
-        for first, last in new.items():
-            if first in old and old[first] != last:
+    def save(self, changed: Iterable[tuple[StreamRow, RangeSet]], now_ms: int) -> None:
+        """Make the ledger of each stream, as it was read, what it is to be; in one statement, but
+        for ranges that have grown together."""
+        rows = []
+        for row, after in changed:
+            old, new = dict(row.committed), dict(after)
+            if gone := [first for first in old if first not in new]:
                 self._connection.execute(
-                    update(ledger)
-                    .where(and_(ledger.c.stream_id == row.id, ledger.c.first == first))
-                    .values(last=last)
+                    delete(ledger).where(ledger.c.stream_id == row.id, ledger.c.first.in_(gone))
                 )
-        if gone:
-            self._connection.execute(
-                delete(ledger).where(ledger.c.stream_id == row.id, ledger.c.first.in_(gone))
-            )
-        if added:
             known = row.known()
-            self._connection.execute(
-                insert(ledger),
-                [
-                    {
-                        "stream_id": row.id,
-                        "first": first,
-                        "last": new[first],
-                        "since": known.since_before(first, now_ms),
-                    }
-                    for first in added
-                ],
+            rows += [
+                (row.id, first, last, 0 if first in old else known.since_before(first, now_ms))
+                for first, last in new.items()
+                if old.get(first) != last
+            ]
+        last = (
+            " ON CONFLICT (stream_id, first) DO UPDATE SET last = excluded.last"
+            if is_sqlite(self._connection)
+            else " ON DUPLICATE KEY UPDATE last = VALUES(last)"
+        )
+        for start in range(0, len(rows), AT_ONCE):
+            text = literal_rows(rows[start : start + AT_ONCE])
+            self._connection.exec_driver_sql(
+                f"INSERT INTO ledger (stream_id, first, last, since) VALUES {text}{last}"  # noqa: S608
             )
 
     def reject(self, rows: Sequence[RejectedRow]) -> None:

@@ -156,7 +156,7 @@ def test_a_ledger_is_saved_as_the_ranges_it_has(store: Store) -> None:
     ]
     for step in steps:
         with store.begin() as uow:
-            uow.ledger.save(row, RangeSet(step), NOW)
+            uow.ledger.save([(row, RangeSet(step))], NOW)
         with store.read() as uow:
             [row] = uow.ledger.streams([row.gateway_id], ["a" * 32])
         assert list(row.committed) == step
