@@ -1,8 +1,9 @@
 """Gateways as the cloud hears them: batches made beforehand, published as fast as acks allow."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 
@@ -10,7 +11,7 @@ import aiomqtt
 import msgspec
 
 from common import topics
-from common.messages.batch import Entry, pack
+from common.messages.batch import Entry, pack, unpack
 from common.messages.downlink import Ack
 from common.messages.envelope import decode, encode
 from common.messages.uplink import (
@@ -23,6 +24,7 @@ from common.messages.uplink import (
 )
 from common.registers import Kind, Medium, Register
 from tests.bench.bare_edge import NODELAY
+from tests.harness.eventually import eventually
 
 METERS = (
     Register("energy", "Energy", Medium.ELECTRICITY, Kind.ENERGY_IMPORT, 0, interval_s=60),
@@ -37,7 +39,10 @@ AT_ONCE = len(METERS) + 1
 """Readings of a device at one instant: its meters, and its output."""
 
 WINDOW = 16
+STILL_S = 2.0
 Message = tuple[str, bytes]
+Key = tuple[str, int]
+"""A stream, and the first entry of a batch."""
 
 
 @dataclass(slots=True)
@@ -109,45 +114,69 @@ def in_turn(of_each: Sequence[Iterator[Message]]) -> list[Message]:
 def publish(port: int, messages: Sequence[Message], window: int = WINDOW) -> float:
     """Seconds from the first message to the ack of the last one.
 
-    No more than ``window`` are on their way. Raises AssertionError unless each message has an ack
-    of its own within a minute.
+    No more than ``window`` are on their way. As gateways do, it says again what is not acknowledged
+    when nothing has come for STILL_S.
     """
-    return asyncio.run(_publish(port, messages, window))
+    keyed = {}
+    for topic, payload in messages:
+        batch = unpack(payload)
+        keyed[batch.stream, batch.first] = topic, payload
+    return asyncio.run(_publish(port, keyed, window))
 
 
-async def _publish(port: int, messages: Sequence[Message], window: int) -> float:
-    room, acked = asyncio.Semaphore(window), set[tuple[str, int]]()
-    pattern = topics.down("+", "ack")
+async def _publish(port: int, messages: Mapping[Key, Message], window: int) -> float:
+    room, under_way, came = asyncio.Semaphore(window), dict[Key, Message](), asyncio.Event()
     async with aiomqtt.Client("127.0.0.1", port, socket_options=NODELAY) as client:
         client.pending_calls_threshold = 100_000
-        await client.subscribe(pattern, qos=1)
+        await client.subscribe(topics.down("+", "ack"), qos=1)
 
         async def hear() -> None:
             async for message in client.messages:
                 assert isinstance(message.payload, bytes)
                 ack = decode(message.payload, Ack)
                 assert not ack.rejected, ack.rejected[0]
-                acked.add((ack.stream, ack.first))
-                room.release()
+                came.set()
+                if under_way.pop((ack.stream, ack.first), None):
+                    room.release()
 
-        hearing = asyncio.create_task(hear())
+        async def say_again() -> None:
+            while True:
+                came.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(STILL_S):
+                        await came.wait()
+                        continue
+                for topic, payload in list(under_way.values()):
+                    await client.publish(topic, payload, qos=1)
+
+        hearing, saying = asyncio.create_task(hear()), asyncio.create_task(say_again())
         begun = time.perf_counter()
         async with asyncio.timeout(600), asyncio.TaskGroup() as tasks:
-            for topic, payload in messages:
+            for key, (topic, payload) in messages.items():
                 await room.acquire()
+                under_way[key] = topic, payload
                 tasks.create_task(client.publish(topic, payload, qos=1))
             for _ in repeat(None, window):
                 await room.acquire()
         took = time.perf_counter() - begun
         hearing.cancel()
-    assert len(acked) == len(messages), f"{len(acked)} of {len(messages)} messages were acked"
+        saying.cancel()
     return took
 
 
-def greet(port: int, speakers: Sequence[Speaker], now_ms: int) -> None:
-    """Have the cloud know the gateways and their registers."""
+def greet(port: int, speakers: Sequence[Speaker], now_ms: int, known: Callable[[], int]) -> None:
+    """Have the cloud know the gateways and their registers; ``known``: how many it does."""
     hellos, catalogs = zip(*(speaker.greeting(now_ms) for speaker in speakers), strict=True)
-    asyncio.run(_say(port, hellos))
+
+    # Again and again, as gateways do; what comes before its hello is not taken.
+    for first in range(0, len(hellos), 50):
+        some = hellos[first : first + 50]
+
+        def heard(some: Sequence[Message] = some, all_of: int = first + len(some)) -> bool:
+            asyncio.run(_say(port, some))
+            return known() >= all_of
+
+        eventually(heard, 60, "the gateways are known")
     publish(port, catalogs)
 
 

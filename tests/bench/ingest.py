@@ -34,7 +34,6 @@ BATCH = 500 // AT_ONCE
 """Entries of a message of 500 readings."""
 
 RULES = 100
-SMALL_GATEWAYS = 1_000
 MINUTE_MS, QUARTER_MS, HOUR_MS, DAY_MS = 60_000, 900_000, 3_600_000, 86_400_000
 OLDER = 20 * MILLION
 
@@ -90,8 +89,9 @@ def at_work(speakers: Sequence[Speaker], now_ms: int) -> Iterator[Cloud]:
         files.write()
         worker = on.programs.add("ingest", *files.command("ingest")).start()
         worker.wait_for(": connected")
-        greet(on.broker.port, speakers, now_ms)
-        yield Cloud(on, files, worker)
+        cloud = Cloud(on, files, worker)
+        greet(on.broker.port, speakers, now_ms, lambda: cloud.ask("SELECT COUNT(*) FROM stream"))
+        yield cloud
 
 
 def rates(_: dict[str, Figure]) -> list[Figure]:
@@ -131,23 +131,6 @@ def rates(_: dict[str, Figure]) -> list[Figure]:
         figure("ingest.live_ticks_per_s", ticks, "1/s", "higher", target=50_000, peer=alone),
         figure("storage.bytes_per_reading", size, "B", target=60),
     ]
-
-
-def small(peers: dict[str, Figure]) -> list[Figure]:
-    """1,000 gateways, each with messages of five readings."""
-    took = []
-    for _run in range(RUNS):
-        now_ms = time.time_ns() // 1_000_000
-        speakers = [Speaker.of(n, 1) for n in range(1, SMALL_GATEWAYS + 1)]
-        said = [one.batches(now_ms - 40 * MINUTE_MS, MINUTE_MS, 40, 1) for one in speakers]
-        with at_work(speakers, now_ms) as cloud:
-            # As many are under way as gateways have something to say at once.
-            begun, readings = cloud.count(), SMALL_GATEWAYS * 40 * AT_ONCE
-            seconds = publish(cloud.on.broker.port, in_turn(said), window=200)
-            assert cloud.count() - begun == readings
-            took.append(readings / seconds)
-    peer = peers.get("ingest.readings_per_s")
-    return [figure("ingest.small_readings_per_s", took, "1/s", "higher", target=15_000, peer=peer)]
 
 
 def full(_: dict[str, Figure]) -> list[Figure]:
