@@ -61,7 +61,13 @@ def metrics(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
-@pytest.mark.parametrize("options", [(), ("--embedded-broker",)], ids=["mosquitto", "embedded"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="mosquitto"),
+        pytest.param(("--embedded-broker",), id="embedded", marks=pytest.mark.long),
+    ],
+)
 def test_the_demo_gets_ready_brings_its_history_and_stops_cleanly(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:
