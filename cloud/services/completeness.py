@@ -23,6 +23,7 @@ from cloud.services.book_views import (
 )
 from cloud.services.boundaries import zone_of
 from cloud.services.gateways import gateway_views
+from cloud.services.metering import register_in
 from cloud.services.views import GatewayView
 from cloud.storage.meters import DeviceRow, RegisterRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
@@ -72,14 +73,12 @@ def of_register(
 ) -> RegisterCompletenessView:
     """As ``of_gateway``, but for one register, which may be out of use."""
     with store.read() as uow:
-        found = uow.meters.registers([register_id])
-        if not found:
-            raise NotFound(f"there is no register {register_id}")
-        [device] = uow.meters.devices([found[0].device_id])
+        register = register_in(uow, register_id)
+        [device] = uow.meters.devices([register.device_id])
         [gateway] = gateway_views(uow, now_ms, device.gateway_id)
         question = _Question(uow, gateway, device.timezone, (start, end), now_ms)
-        question.check_size(found)
-        return question.register(found[0], device.key)
+        question.check_size([register])
+        return question.register(register, device.key)
 
 
 class _Question:

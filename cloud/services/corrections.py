@@ -10,13 +10,15 @@ from decimal import Decimal
 
 from cloud.domain.consumption import HOUR_MS
 from cloud.domain.corrections import Correction
+from cloud.services.installing import scaled
+from cloud.services.metering import register_in
 from cloud.services.points import Change, note_on
 from cloud.storage.corrections import CorrectionRow
 from cloud.storage.meters import RegisterRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime
-from common.errors import NotFound, Permanent, Undecodable
-from common.reading import from_scaled, to_scaled
+from common.errors import NotFound, Permanent
+from common.reading import from_scaled
 
 MAX_DAYS = 400
 DAY_MS = 24 * HOUR_MS
@@ -55,7 +57,7 @@ class CorrectionView:
 def corrections(store: Store, register_id: int) -> Sequence[CorrectionView]:
     """All of a register, also those withdrawn, by what they correct; raises NotFound."""
     with store.read() as uow:
-        register = _register(uow, register_id)
+        register = register_in(uow, register_id)
         return [_view(row, register) for row in uow.corrections.of(register_id)]
 
 
@@ -68,11 +70,13 @@ def correct(
     """
 
     def work(uow: UnitOfWork) -> CorrectionView:
-        register = _register(uow, register_id)
+        register = register_in(uow, register_id)
         _check_reason(change)
         uow.corrections.lock(register_id)
         end = wanted.start + 1 if wanted.end is None else wanted.end
-        one = Correction(wanted.start, end, _scaled(wanted.value, register))
+        said, decimals = wanted.value, register.definition.decimals
+        value = None if said is None else scaled(said, decimals, "value")
+        one = Correction(wanted.start, end, value)
         _check_span(uow, one, change)
         if one.value is not None:
             _check_value(uow, register, one)
@@ -80,7 +84,7 @@ def correct(
         id_ = uow.corrections.add(row)
         _follow(uow, register_id, one)
         note_on(uow, f"register:{register_id}", "corrected", change, **_words(id_, one, register))
-        return _one(uow, register, id_)
+        return _view(_row(uow, register_id, id_), register)
 
     return store.run(work)
 
@@ -92,21 +96,20 @@ def withdraw(store: Store, register_id: int, correction_id: int, change: Change)
     """
 
     def work(uow: UnitOfWork) -> CorrectionView:
-        register = _register(uow, register_id)
+        register = register_in(uow, register_id)
         _check_reason(change)
         uow.corrections.lock(register_id)
-        view = _one(uow, register, correction_id)
-        if view.withdrawn_at:
+        row = _row(uow, register_id, correction_id)
+        if row.withdrawn_at is not None:
             raise Permanent(
-                f"correction {correction_id} was withdrawn by {view.withdrawn_by} already"
+                f"correction {correction_id} was withdrawn by {row.withdrawn_by} already"
             )
-        [one] = [row for row in uow.corrections.of(register_id) if row.id == correction_id]
-        _check_kept(uow, one.correction)
+        _check_kept(uow, row.correction)
         uow.corrections.withdraw(correction_id, change.now_ms, change.by, change.reason)
-        _follow(uow, register_id, one.correction)
-        words = _words(correction_id, one.correction, register)
+        _follow(uow, register_id, row.correction)
+        words = _words(correction_id, row.correction, register)
         note_on(uow, f"register:{register_id}", "correction_withdrawn", change, **words)
-        return _one(uow, register, correction_id)
+        return _view(_row(uow, register_id, correction_id), register)
 
     return store.run(work)
 
@@ -144,19 +147,6 @@ def _check_kept(uow: UnitOfWork, one: Correction) -> None:
         )
 
 
-def _scaled(value: Decimal | None, register: RegisterRow) -> int | None:
-    if value is None:
-        return None
-    decimals = register.definition.decimals
-    try:
-        scaled = to_scaled(value, decimals)
-    except Undecodable as error:
-        raise Permanent(f"value: {error}") from error
-    if from_scaled(scaled, decimals) != value:
-        raise Permanent(f"value: {value} has more than {decimals} decimals")
-    return scaled
-
-
 def _check_value(uow: UnitOfWork, register: RegisterRow, one: Correction) -> None:
     """An index that a person puts in fits what counts beside it."""
     for row in uow.corrections.of(register.id):
@@ -180,18 +170,11 @@ def _check_value(uow: UnitOfWork, register: RegisterRow, one: Correction) -> Non
         raise Permanent(f"value: the register read less at {_time(most.at)}: {said}")
 
 
-def _register(uow: UnitOfWork, register_id: int) -> RegisterRow:
-    found = uow.meters.registers([register_id])
-    if not found:
-        raise NotFound(f"there is no register {register_id}")
-    return found[0]
-
-
-def _one(uow: UnitOfWork, register: RegisterRow, correction_id: int) -> CorrectionView:
-    for row in uow.corrections.of(register.id):
+def _row(uow: UnitOfWork, register_id: int, correction_id: int) -> CorrectionRow:
+    for row in uow.corrections.of(register_id):
         if row.id == correction_id:
-            return _view(row, register)
-    raise NotFound(f"register {register.id} has no correction {correction_id}")
+            return row
+    raise NotFound(f"register {register_id} has no correction {correction_id}")
 
 
 def _view(row: CorrectionRow, register: RegisterRow) -> CorrectionView:

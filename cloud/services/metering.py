@@ -69,7 +69,7 @@ def readings(  # noqa: PLR0917
     """
     start = start_ms if after is None else max(start_ms, after + 1)
     with store.read() as uow:
-        register = _register(uow, register_id)
+        register = register_in(uow, register_id)
         rows = uow.meters.readings(register_id, start, end_ms, limit)
     return [reading_view(row, register.definition.decimals) for row in rows]
 
@@ -86,7 +86,7 @@ def series(
     """
     points = min(max(points, 2), MAX_POINTS)
     with store.read() as uow:
-        definition = _register(uow, register_id).definition
+        definition = register_in(uow, register_id).definition
         found = uow.meters.values(register_id, start_ms, end_ms, points + 1)
         if len(found) > points:
             first, last = uow.indexes.boundaries(register_id, [start_ms, end_ms - 1])
@@ -108,7 +108,7 @@ def consumption(
     or for too many periods at once.
     """
     with store.read() as uow:
-        register = _register(uow, register_id)
+        register = register_in(uow, register_id)
         definition = register.definition
         if not definition.counting:
             raise Permanent(f"register {register_id} ({definition.kind.value}) is no index")
@@ -161,7 +161,8 @@ def latest_view(row: RegisterRow, now_ms: int) -> LatestView:
     )
 
 
-def _register(uow: UnitOfWork, register_id: int) -> RegisterRow:
+def register_in(uow: UnitOfWork, register_id: int) -> RegisterRow:
+    """One register, active or not; raises NotFound."""
     found = uow.meters.registers([register_id])
     if not found:
         raise NotFound(f"there is no register {register_id}")

@@ -8,10 +8,11 @@ from cloud.domain.consumption import HOUR_MS, Step, tolerance_ms
 from cloud.domain.rates import PLACES, Gain, gains, sliced
 from cloud.domain.spans import alone, marks
 from cloud.services.boundaries import Boundaries, days_of, look_up, neighbours
+from cloud.services.metering import register_in
 from cloud.storage.rollups import LONGEST_DAY_MS, Calendar
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime
-from common.errors import NotFound, Permanent
+from common.errors import Permanent
 from common.reading import from_scaled
 from common.registers import KINDS, Kind
 
@@ -58,10 +59,7 @@ def rate(store: Store, register_id: int, start: int, end: int, points: int) -> R
     """
     points = min(max(points, 1), MAX_POINTS)
     with store.read() as uow:
-        registers = uow.meters.registers([register_id])
-        if not registers:
-            raise NotFound(f"there is no register {register_id}")
-        definition = registers[0].definition
+        definition = register_in(uow, register_id).definition
         unit = UNITS.get(definition.kind)
         if unit is None:
             raise Permanent(f"register {register_id} ({definition.kind.value}) is no index")
