@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import cast
 
 import aiomqtt
 from msgspec import Struct
@@ -19,9 +20,11 @@ from common.errors import Retryable, Unreachable
 from common.logs import events
 from common.settings import read_secret
 
-QUEUED_MESSAGES = 500
-"""Messages (of up to 1 MiB) held for a slow reader; more are dropped, and sent again for want of
-an ack."""
+QUEUED_BYTES = 32 * 1_048_576
+"""What is held for a slow reader; more is dropped, and sent again for want of an ack."""
+
+MESSAGE_BYTES = 1_024
+"""What a message takes besides its payload, roughly."""
 
 UNANSWERED_CALLS = 10_000
 """Publishes that wait for their PUBACK before the client library complains."""
@@ -65,6 +68,31 @@ class Will:
 
     topic: str
     payload: bytes
+
+
+class _Inbox(asyncio.Queue[aiomqtt.Message]):
+    """What has come and is not read yet: limited by its bytes, not by the number of messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def full(self) -> bool:
+        return self._bytes >= QUEUED_BYTES
+
+    def _put(self, item: aiomqtt.Message) -> None:
+        self._bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> aiomqtt.Message:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(message: aiomqtt.Message) -> int:
+    payload = message.payload
+    return MESSAGE_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
 
 
 class MqttSession:
@@ -155,9 +183,9 @@ class MqttSession:
 
     async def _serve_once(self) -> None:
         """One connection's life; raises Unreachable when the broker never welcomed us."""
-        welcomed = False
+        welcomed, inbox = False, _Inbox()
         try:
-            async with self._new_client() as client:
+            async with self._new_client(inbox) as client:
                 for topic in self._subscriptions:
                     await client.subscribe(topic, qos=1)
                 self._client = client
@@ -168,9 +196,10 @@ class MqttSession:
                 if self._on_connect:
                     await self._on_connect()
                 async for message in client.messages:
-                    payload = message.payload
-                    if isinstance(payload, bytes):
-                        await self._on_message(str(message.topic), payload)
+                    await self._read(message)
+                    # What else has come is read without the iterator's two tasks a message.
+                    while not inbox.empty():
+                        await self._read(inbox.get_nowait())
         except (aiomqtt.MqttError, OSError, Retryable) as error:
             heed_cancellation()
             if str(error) != self.last_error or welcomed:
@@ -186,9 +215,13 @@ class MqttSession:
             for patience in self._waiting:
                 patience.reschedule(0)  # the client library would not tell them
 
-    def _new_client(self) -> aiomqtt.Client:
+    async def _read(self, message: aiomqtt.Message) -> None:
+        if isinstance(message.payload, bytes):
+            await self._on_message(str(message.topic), message.payload)
+
+    def _new_client(self, inbox: _Inbox) -> aiomqtt.Client:
         will = self._will() if self._will else None
-        return _client(self._settings, self._client_id, will, dates=self._knows_date())
+        return _client(self._settings, self._client_id, inbox, will, dates=self._knows_date())
 
 
 def trouble_of(error: Exception) -> Trouble:
@@ -217,7 +250,12 @@ def _tls(settings: MqttSettings, *, dates: bool) -> ssl.SSLContext | None:
 
 
 def _client(
-    settings: MqttSettings, client_id: str, will: Will | None = None, *, dates: bool = True
+    settings: MqttSettings,
+    client_id: str,
+    inbox: _Inbox,
+    will: Will | None = None,
+    *,
+    dates: bool = True,
 ) -> aiomqtt.Client:
     password = read_secret(Path(settings.password_file)) if settings.password_file else None
     client = aiomqtt.Client(
@@ -231,7 +269,8 @@ def _client(
         timeout=settings.keepalive_s,
         will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
         tls_context=_tls(settings, dates=dates),
-        max_queued_incoming_messages=QUEUED_MESSAGES,
+        # Called as the class is: there is no other way to have the queue in hand.
+        queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: inbox),
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     client.pending_calls_threshold = UNANSWERED_CALLS  # below it, silence: a window is normal
@@ -243,7 +282,7 @@ async def try_login(
 ) -> None:
     """Connect once, subscribe, and leave. Raises Unreachable with the broker's reason."""
     try:
-        async with _client(settings, client_id) as client:
+        async with _client(settings, client_id, _Inbox()) as client:
             for topic in subscriptions:
                 granted = await client.subscribe(topic, qos=1)
                 codes = [code if isinstance(code, int) else code.value for code in granted]

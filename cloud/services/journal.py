@@ -1,6 +1,7 @@
 """A gateway's journal on its way into the database, inside one transaction."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from itertools import chain, repeat
 
 import msgspec
@@ -102,7 +103,8 @@ class JournalWriter:
         rejections: list[tuple[int, str]] = []
         if new < batch.count:
             self.duplicates += batch.count - new
-            rejections = self._uow.ledger.rejections(book.row.id, batch.first, batch.last)
+            if book.row.id in self._with_rejections:
+                rejections = self._uow.ledger.rejections(book.row.id, batch.first, batch.last)
             rejections += [
                 (row.seq, row.reason)
                 for row in self._rejected
@@ -125,6 +127,11 @@ class JournalWriter:
         book.committed.add(batch.first, batch.last)
         self.committed += new
         return [Rejection(seq, reason) for seq, reason in sorted(rejections)]
+
+    @cached_property
+    def _with_rejections(self) -> frozenset[int]:
+        """The streams of which something was rejected before: asked once, not by each duplicate."""
+        return self._uow.ledger.with_rejections()
 
     def write(self) -> None:
         """Write everything taken, and the ledgers."""

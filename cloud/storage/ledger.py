@@ -189,3 +189,7 @@ class Ledger:
             )
         )
         return [(seq, reason) for seq, reason in rows]
+
+    def with_rejections(self) -> frozenset[int]:
+        """The ids of the streams that have rejected entries."""
+        return frozenset(self._connection.scalars(select(rejected.c.stream_id).distinct()))

@@ -38,6 +38,7 @@ BENCHES: dict[str, Callable[[dict[str, Figure]], list[Figure]]] = {
     "drain.live": drain.live,
     "sync": lambda _: sync.syncing(),
     "ingest": ingest.rates,
+    "ingest.small": ingest.small,
     "ingest.full": ingest.full,
     "rollup": ingest.backlog,
     "query": memory.ten_million,

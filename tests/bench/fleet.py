@@ -1,18 +1,15 @@
 """Gateways as the cloud hears them: batches made beforehand, published as fast as acks allow."""
 
-import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 
-import aiomqtt
 import msgspec
 
 from common import topics
 from common.messages.batch import Entry, pack, unpack
-from common.messages.downlink import Ack
+from common.messages.downlink import Ack, Resume
 from common.messages.envelope import decode, encode
 from common.messages.uplink import (
     Catalog,
@@ -23,8 +20,7 @@ from common.messages.uplink import (
     Value,
 )
 from common.registers import Kind, Medium, Register
-from tests.bench.bare_edge import NODELAY
-from tests.harness.eventually import eventually
+from tests.bench.wire import Wire
 
 METERS = (
     Register("energy", "Energy", Medium.ELECTRICITY, Kind.ENERGY_IMPORT, 0, interval_s=60),
@@ -40,9 +36,12 @@ AT_ONCE = len(METERS) + 1
 
 WINDOW = 16
 STILL_S = 2.0
+PATIENCE_S = 600
 Message = tuple[str, bytes]
 Key = tuple[str, int]
-"""A stream, and the first entry of a batch."""
+"""A stream, and the first entry of a batch; or HELLO."""
+
+HELLO = 0
 
 
 @dataclass(slots=True)
@@ -121,66 +120,43 @@ def publish(port: int, messages: Sequence[Message], window: int = WINDOW) -> flo
     for topic, payload in messages:
         batch = unpack(payload)
         keyed[batch.stream, batch.first] = topic, payload
-    return asyncio.run(_publish(port, keyed, window))
+    return _publish(port, keyed, window)
 
 
-async def _publish(port: int, messages: Mapping[Key, Message], window: int) -> float:
-    room, under_way, came = asyncio.Semaphore(window), dict[Key, Message](), asyncio.Event()
-    async with aiomqtt.Client("127.0.0.1", port, socket_options=NODELAY) as client:
-        client.pending_calls_threshold = 100_000
-        await client.subscribe(topics.down("+", "ack"), qos=1)
-
-        async def hear() -> None:
-            async for message in client.messages:
-                assert isinstance(message.payload, bytes)
-                ack = decode(message.payload, Ack)
-                assert not ack.rejected, ack.rejected[0]
-                came.set()
-                if under_way.pop((ack.stream, ack.first), None):
-                    room.release()
-
-        async def say_again() -> None:
-            while True:
-                came.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(STILL_S):
-                        await came.wait()
-                        continue
-                for topic, payload in list(under_way.values()):
-                    await client.publish(topic, payload, qos=1)
-
-        hearing, saying = asyncio.create_task(hear()), asyncio.create_task(say_again())
-        begun = time.perf_counter()
-        async with asyncio.timeout(600), asyncio.TaskGroup() as tasks:
-            for key, (topic, payload) in messages.items():
-                await room.acquire()
-                under_way[key] = topic, payload
-                tasks.create_task(client.publish(topic, payload, qos=1))
-            for _ in repeat(None, window):
-                await room.acquire()
-        took = time.perf_counter() - begun
-        hearing.cancel()
-        saying.cancel()
-    return took
-
-
-def greet(port: int, speakers: Sequence[Speaker], now_ms: int, known: Callable[[], int]) -> None:
-    """Have the cloud know the gateways and their registers; ``known``: how many it does."""
+def greet(port: int, speakers: Sequence[Speaker], now_ms: int) -> None:
+    """Have the cloud know the gateways and their registers."""
     hellos, catalogs = zip(*(speaker.greeting(now_ms) for speaker in speakers), strict=True)
-
-    # Again and again, as gateways do; what comes before its hello is not taken.
-    for first in range(0, len(hellos), 50):
-        some = hellos[first : first + 50]
-
-        def heard(some: Sequence[Message] = some, all_of: int = first + len(some)) -> bool:
-            asyncio.run(_say(port, some))
-            return known() >= all_of
-
-        eventually(heard, 60, "the gateways are known")
+    keyed = {(one.stream, HELLO): hello for one, hello in zip(speakers, hellos, strict=True)}
+    _publish(port, keyed, WINDOW)
     publish(port, catalogs)
 
 
-async def _say(port: int, messages: Sequence[Message]) -> None:
-    async with aiomqtt.Client("127.0.0.1", port, socket_options=NODELAY) as client:
-        for topic, payload in messages:
-            await client.publish(topic, payload, qos=1)
+def _publish(port: int, messages: Mapping[Key, Message], window: int) -> float:
+    coming, under_way = iter(messages.items()), dict[Key, Message]()
+    with Wire(port, "bench-fleet", topics.down("+", "ack"), topics.down("+", "resume")) as wire:
+        heard_at = begun = time.perf_counter()
+        while (now := time.perf_counter()) - begun < PATIENCE_S:
+            if now - heard_at > STILL_S:
+                for message in under_way.values():
+                    wire.publish(*message)
+                heard_at = now
+            for key, message in islice(coming, window - len(under_way)):
+                under_way[key] = message
+                wire.publish(*message)
+            if not under_way:
+                return now - begun
+            for answer in wire.exchange(STILL_S):
+                under_way.pop(_answered(*answer), None)
+                heard_at = time.perf_counter()
+    raise TimeoutError(f"{len(under_way)} messages are not acknowledged after {PATIENCE_S} s")
+
+
+def _answered(topic: str, payload: bytes) -> Key:
+    """What an answer is to."""
+    if topic.endswith("/resume"):
+        resume = decode(payload, Resume)
+        assert not resume.refused, resume.refused
+        return resume.stream, HELLO
+    ack = decode(payload, Ack)
+    assert not ack.rejected, ack.rejected[0]
+    return ack.stream, ack.first

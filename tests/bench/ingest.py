@@ -19,7 +19,7 @@ from cloud.storage.engine import open_engine
 from cloud.storage.load_data import load
 from tests.bench.edge import rss_mb
 from tests.bench.figures import Figure, figure
-from tests.bench.fleet import AT_ONCE, Message, Speaker, greet, in_turn, publish
+from tests.bench.fleet import AT_ONCE, WINDOW, Message, Speaker, greet, in_turn, publish
 from tests.bench.load import RUNS
 from tests.bench.real import DATABASE
 from tests.bench.servers import Stage, stage
@@ -34,6 +34,10 @@ BATCH = 500 // AT_ONCE
 """Entries of a message of 500 readings."""
 
 RULES = 100
+SMALL_GATEWAYS, SMALL_MESSAGES = 1_000, 20
+SMALL_WINDOW = SMALL_GATEWAYS // 2
+"""So many gateways at once have said something that is not acknowledged yet."""
+
 MINUTE_MS, QUARTER_MS, HOUR_MS, DAY_MS = 60_000, 900_000, 3_600_000, 86_400_000
 OLDER = 20 * MILLION
 
@@ -46,10 +50,10 @@ class Cloud:
     files: CloudFiles
     worker: Program
 
-    def take(self, messages: Sequence[Message], readings: int) -> float:
+    def take(self, messages: Sequence[Message], readings: int, window: int = WINDOW) -> float:
         """Readings a second; all of them must be in the database afterwards."""
         before = self.count()
-        took = publish(self.on.broker.port, messages)
+        took = publish(self.on.broker.port, messages, window)
         stored = self.count() - before
         assert stored == readings, f"{stored} of {readings} readings are stored"
         return readings / took
@@ -89,9 +93,8 @@ def at_work(speakers: Sequence[Speaker], now_ms: int) -> Iterator[Cloud]:
         files.write()
         worker = on.programs.add("ingest", *files.command("ingest")).start()
         worker.wait_for(": connected")
-        cloud = Cloud(on, files, worker)
-        greet(on.broker.port, speakers, now_ms, lambda: cloud.ask("SELECT COUNT(*) FROM stream"))
-        yield cloud
+        greet(on.broker.port, speakers, now_ms)
+        yield Cloud(on, files, worker)
 
 
 def rates(_: dict[str, Figure]) -> list[Figure]:
@@ -130,6 +133,31 @@ def rates(_: dict[str, Figure]) -> list[Figure]:
         figure("ingest.peak_rss_mb", rss, "MB"),
         figure("ingest.live_ticks_per_s", ticks, "1/s", "higher", target=50_000, peer=alone),
         figure("storage.bytes_per_reading", size, "B", target=60),
+    ]
+
+
+def small(peers: dict[str, Figure]) -> list[Figure]:
+    """A thousand gateways with messages of five readings; then ten times as many messages at once."""
+    took, crowded, rss = [], [], []
+    readings = SMALL_GATEWAYS * SMALL_MESSAGES * AT_ONCE
+    for _run in range(RUNS):
+        now_ms = time.time_ns() // 1_000_000
+        speakers = [Speaker.of(n, 1) for n in range(1, SMALL_GATEWAYS + 1)]
+        begin = now_ms - 2 * SMALL_MESSAGES * MINUTE_MS
+        parts = [
+            in_turn([one.batches(at, MINUTE_MS, SMALL_MESSAGES, 1) for one in speakers])
+            for at in (begin, begin + SMALL_MESSAGES * MINUTE_MS)
+        ]
+        with at_work(speakers, now_ms) as cloud:
+            took.append(cloud.take(parts[0], readings, SMALL_WINDOW))
+            crowded.append(cloud.take(parts[1], readings, 10 * SMALL_WINDOW))
+            rss.append(rss_mb(cloud.worker.pid, "VmHWM"))
+    peer = peers.get("ingest.readings_per_s")
+    calm = figure("ingest.small_readings_per_s", took, "1/s", "higher", target=15_000, peer=peer)
+    return [
+        calm,
+        figure("ingest.small_crowded_readings_per_s", crowded, "1/s", "higher", peer=calm),
+        figure("ingest.small_crowded_peak_rss_mb", rss, "MB"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import aiomqtt
@@ -87,3 +88,59 @@ async def test_a_cancellation_that_the_client_library_swallows_is_heeded(
         assert task.cancelled()
         serving.cancel()
         await asyncio.wait([serving])
+
+
+class SlowReader:
+    """A session whose reader takes nothing until ``gate`` is open."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self.gate, self.changed = asyncio.Event(), asyncio.Event()
+        self.heard: list[bytes] = []
+        self.session = MqttSession(
+            broker.settings, "slow", clock=SystemClock(), subscriptions=["#"], on_message=self._read
+        )
+
+    async def _read(self, _topic: str, payload: bytes) -> None:
+        await self.gate.wait()
+        self.heard.append(payload)
+        self.changed.set()
+
+    async def say(self, payloads: Iterable[bytes]) -> None:
+        """Returns when the broker has all, and has passed all on but perhaps the last."""
+        await asyncio.gather(*(self.session.publish("a", payload) for payload in payloads))
+
+    async def until_heard(self, payload: bytes) -> None:
+        async with asyncio.timeout(30):
+            while payload not in self.heard[-1:]:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def test_a_crowd_of_small_messages_waits_for_a_slow_reader(tmp_path: Path) -> None:
+    said = [b"%d" % n for n in range(2000)]
+    with Mosquitto(tmp_path) as broker:
+        slow = SlowReader(broker)
+        async with running(slow.session.run()):
+            await connected(slow.session)
+            await slow.say(said)
+            slow.gate.set()
+            await slow.until_heard(said[-1])
+    assert slow.heard == said
+
+
+async def test_what_waits_for_a_slow_reader_is_limited_by_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.mqtt.QUEUED_BYTES", 20_000)
+    said = [b"%3d" % n + bytes(1000) for n in range(100)]
+    with Mosquitto(tmp_path) as broker:
+        slow = SlowReader(broker)
+        async with running(slow.session.run()):
+            await connected(slow.session)
+            await slow.say(said)
+            slow.gate.set()
+            await slow.say([b"after"])
+            await slow.until_heard(b"after")
+    # Ten of two thousand bytes wait, and the reader may have taken one or two from them.
+    assert slow.heard[:10] == said[:10]
+    assert len(slow.heard) < 20
