@@ -1,6 +1,5 @@
 """A gateway's journal on its way into the database, inside one transaction."""
 
-from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain, repeat
 
@@ -11,10 +10,11 @@ from cloud.domain.consumption import HOUR_MS
 from cloud.domain.entries import plausible, why_impossible
 from cloud.domain.retention import SURELY_KEPT_MS, why_older
 from cloud.services import commands
+from cloud.services.ahead import AheadWriter
 from cloud.services.books import StreamBook
 from cloud.services.losses import LossWriter
 from cloud.services.old_streams import DAMAGED, Shelf
-from cloud.services.parcels import BatchParcel, OpenEntry, catalog_numbers, open_entry
+from cloud.services.parcels import BatchParcel, OpenEntry, coming_numbers, open_entry
 from cloud.services.rules import MAX_AGE_MS, Seen
 from cloud.storage.events import EventRow
 from cloud.storage.ledger import RejectedRow
@@ -55,6 +55,7 @@ class JournalWriter:
         self._rejected: list[RejectedRow] = []
         self._reports: list[commands.Told] = []
         self._losses = LossWriter(uow, now_ms)
+        self._ahead = AheadWriter(uow, now_ms)
         self._floor: int | None = None
         self._told_older: set[int] = set()
         self.shelf = Shelf(uow, self._losses, now_ms)
@@ -93,7 +94,7 @@ class JournalWriter:
             entries = tuple(entry for entry in entries if is_new(entry.seq))
             new = len(entries) + len(readings.seqs)
         used = set(readings.no)
-        coming = _coming(entries)
+        coming = coming_numbers(entries)
         if coming or not used <= book.numbers.keys():
             book.refresh(self._uow)
             if used - book.numbers.keys() - coming and book.may_ask_for_catalog_of(batch):
@@ -143,6 +144,7 @@ class JournalWriter:
         uow.events.add(self._events)
         uow.ledger.reject(self._rejected)
         self._losses.write()
+        self._ahead.write()
         changed = (
             (book.row, book.committed)
             for book in self.shelf.books.values()
@@ -250,9 +252,10 @@ class JournalWriter:
         at = list(chain.from_iterable(map(repeat, batch.at, batch.n)))
         ids = map(registers.__getitem__, batch.no)
         self._readings += zip(ids, at, batch.value, batch.quality, batch.raw, strict=True)
-        oldest = self._now_ms - MAX_AGE_MS
-        if not batch.at or max(batch.at) < oldest:
+        oldest, newest = self._now_ms - MAX_AGE_MS, max(batch.at, default=0)
+        if newest < oldest:
             return
+        self._ahead.note(book, newest)
         for no, time, value, quality in zip(batch.no, at, batch.value, batch.quality, strict=True):
             if time >= oldest and value is not None and quality == Quality.GOOD:
                 register = book.numbers[no]
@@ -358,16 +361,6 @@ class JournalWriter:
                 appended_at=appended_at,
             )
         )
-
-
-def _coming(entries: Iterable[OpenEntry]) -> set[int]:
-    """The numbers that catalogs among ``entries`` say something about."""
-    coming: set[int] = set()
-    for entry in entries:
-        if isinstance(entry.body, Catalog):
-            coming |= catalog_numbers(entry.body)
-            coming |= {refused.no for refused in entry.refused}
-    return coming
 
 
 def _one(stream: str, seq: int, at: int, values: list[Value]) -> Batch:

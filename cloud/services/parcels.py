@@ -1,5 +1,6 @@
 """Messages of gateways, taken apart: what each one is, or why it is nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from cloud.domain.catalogs import Refused, open_catalog
@@ -163,6 +164,16 @@ def open_entry(seq: int, raw: bytes, now_ms: int, appended_at: int | None = None
 def catalog_numbers(catalog: Catalog) -> set[int]:
     """The numbers that the catalog gives a meaning."""
     return {register.no for device in catalog.devices for register in device.registers}
+
+
+def coming_numbers(entries: Iterable[OpenEntry]) -> set[int]:
+    """The numbers that catalogs among ``entries`` say something about."""
+    coming: set[int] = set()
+    for entry in entries:
+        if isinstance(entry.body, Catalog):
+            coming |= catalog_numbers(entry.body)
+            coming |= {refused.no for refused in entry.refused}
+    return coming
 
 
 def _unreadable(message: Received, gateway: str, header: BatchHeader, reason: str) -> BatchParcel:

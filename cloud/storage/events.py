@@ -42,3 +42,13 @@ class Events:
         """The next number for an event of the cloud's own about a stream: below 0."""
         query = select(func.min(event.c.seq)).where(event.c.stream_id == stream_id)
         return min(self._connection.scalar(query) or 0, 0) - 1
+
+    def told_since(self, stream_id: int, code: str, at: int) -> bool:
+        """Whether the cloud itself has told this of a stream since ``at``."""
+        query = (
+            select(event.c.seq)
+            .where(event.c.stream_id == stream_id, event.c.seq < 0)
+            .where(event.c.code == code, event.c.at >= at)
+            .limit(1)
+        )
+        return self._connection.scalar(query) is not None

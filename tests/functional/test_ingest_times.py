@@ -80,3 +80,22 @@ def test_a_reading_from_the_future_says_by_how_much_and_what_to_set(store: Store
         )
     ]
     assert rows_of(store, "SELECT value FROM reading") == [(1,)]
+
+
+def test_readings_that_are_dated_ahead_are_told_once_a_day_and_by_how_much(store: Store) -> None:
+    says, worker = Gateway(), Ingest(store)
+    worker.take([says.hello(), says.batch(1, catalog())], NOW)
+
+    def told(seq: int, ahead_min: int, now_ms: int) -> list[tuple[object, ...]]:
+        said = power(now_ms + ahead_min * MINUTE, seq)
+        worker.take([says.batch(seq, power(now_ms - seq, seq), said)], now_ms)
+        return rows_of(store, "SELECT at, severity, text FROM event ORDER BY at")
+
+    assert told(2, 5, NOW) == []
+    [(at, severity, text)] = told(4, 119, NOW)
+    assert (at, severity) == (NOW, "warning")
+    assert str(text).startswith("readings of gw-1 are dated up to 119 minutes ahead")
+    assert len(told(6, 118, NOW + DAY)) == 1
+    assert len(told(8, 117, NOW + DAY + 1)) == 2
+    assert rows_of(store, "SELECT count(*) FROM reading") == [(8,)]
+    assert rows_of(store, "SELECT count(*) FROM rejected") == [(0,)]
