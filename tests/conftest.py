@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
 from cloud.storage.migrations import migrate
@@ -14,6 +15,10 @@ from cloud.storage.unit_of_work import Store
 from tests.harness.mariadb import MariaDb
 from tests.harness.masterdata import MasterData
 from tests.harness.mosquitto import Mosquitto
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 WHOLE_PROGRAMS = {"functional", "system", "repo"}
 

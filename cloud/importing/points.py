@@ -15,7 +15,9 @@ from common.registers import Kind, Medium
 
 NEEDED = ("key", "name", "site", "medium", "kind")
 METER = ("gateway", "device", "register")
-OPTIONAL = ("parent", *METER, "serial", "start_time", "start_index", "multiplier")
+OPTIONAL = (
+    "parent", *METER, "serial", "start_time", "start_index", "multiplier", "rollover"
+)  # fmt: skip
 COLUMNS = (*NEEDED, *OPTIONAL)
 
 MAX_LINES = 2_000
@@ -26,13 +28,15 @@ _MEDIA = {medium.label: medium for medium in Medium}
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """``start_at``: epoch milliseconds. ``start_index`` None: as the readings say."""
+    """``start_at``: epoch milliseconds. ``start_index`` None: as the readings say; ``rollover``
+    None: not known."""
 
     path: Path
     serial: str
     start_at: int
     start_index: Decimal | None
     multiplier: Decimal
+    rollover: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ def _take_once(found: dict[str, PointLine], point: PointLine) -> None:
 
 
 def _has_comma(table: Table, columns: Mapping[str, int]) -> bool:
-    numbers = [columns[name] for name in ("start_index", "multiplier") if name in columns]
+    names = ("start_index", "multiplier", "rollover")
+    numbers = [columns[name] for name in names if name in columns]
     return any(
         "," in line.cells[at] for line in table.lines() for at in numbers if at < len(line.cells)
     )
@@ -139,13 +144,18 @@ def _meter(cells: Mapping[str, str], zone: ZoneInfo | None, *, comma: bool) -> M
     for name in (*METER, "start_time"):
         if not said[name]:
             raise Wrong(name, "there is none", f"a meter needs {', '.join(METER)} and start_time")
-    index, multiplier = said["start_index"], said["multiplier"]
+
+    def number(column: str) -> Decimal | None:
+        return decimal(said[column], column, comma=comma) if said[column] else None
+
+    index = number("start_index")
     return Meter(
         (gateway, device, register),
         said["serial"],
         moment(said["start_time"], "start_time", zone),
-        _index(decimal(index, "start_index", comma=comma)) if index else None,
-        decimal(multiplier, "multiplier", comma=comma) if multiplier else Decimal(1),
+        None if index is None else _index(index),
+        multiplier if (multiplier := number("multiplier")) is not None else Decimal(1),
+        number("rollover"),
     )
 
 

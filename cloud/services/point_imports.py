@@ -126,7 +126,7 @@ def _meter(meter: Meter, registers: dict[tuple[str, str, str], int]) -> NewMeter
             f"there is no register {'/'.join(meter.path)!r}",
             "correct the keys, or have the gateway report the register first",
         )
-    return NewMeter(id_, meter.start_index, meter.serial, meter.multiplier)
+    return NewMeter(id_, meter.start_index, meter.serial, meter.multiplier, meter.rollover)
 
 
 def _add(uow: UnitOfWork, one: PointLine, meter: NewMeter | None, change: Change) -> None:
@@ -159,12 +159,14 @@ def _of_meter(
     there = row.installation
     index = from_scaled(there.start_index, there.decimals)
     said = index if meter.start_index is None else meter.start_index
+    rollover = None if there.rollover is None else from_scaled(there.rollover, there.decimals)
     return [
         ("register", meter.register_id, there.register_id),
         ("serial", meter.serial, row.serial),
         ("start_time", wanted.start_at, there.start_at),
         ("start_index", said, index),
         ("multiplier", meter.multiplier, there.multiplier),
+        ("rollover", meter.rollover, rollover),
     ]
 
 

@@ -242,7 +242,6 @@ class ThinMachine(JournalMachine):
 SETTINGS = settings(
     max_examples=25,
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestDropOldest = JournalMachine.TestCase

@@ -215,11 +215,15 @@ def _empty(site: Site, table: str) -> None:
         connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
-HEAD = "key,name,site,medium,kind,parent,gateway,device,register,serial,start_time,start_index\n"
+HEAD = (
+    "key,name,site,medium,kind,parent,gateway,device,register,serial,start_time,start_index"
+    ",rollover\n"
+)
 FLATS = (
     HEAD
-    + "flat-1,Flat 1,mill,cold water,volume,house,gw-1,water-1,volume,A1,2026-06-01T00:00:00Z,7\n"
-    + "house,House,mill,cold water,volume,,,,,,,\n"
+    + "flat-1,Flat 1,mill,cold water,volume,house,gw-1,water-1,volume,A1,2026-06-01T00:00:00Z"
+    + ",7,1000\n"
+    + "house,House,mill,cold water,volume,,,,,,,,\n"
 )
 
 
@@ -234,7 +238,7 @@ def test_metering_points_are_made_with_their_meters_and_parents_first(site: Site
     assert (flat.key, flat.parent_id, house.installations) == ("flat-1", house.id, ())
     (meter,) = flat.installations
     assert (meter.register_id, meter.serial, meter.start) == (site.volume, "A1", START)
-    assert meter.start_index == 7
+    assert (meter.start_index, meter.rollover) == (7, 1000)
     assert [one.action for one in points.changes(site.store, flat.id)] == ["installed", "created"]
     again = point_imports.store(site.store, points_file(FLATS), BY)
     assert (again.new, again.already_there, again.stored) == (0, 2, False)
@@ -255,8 +259,9 @@ def test_a_dry_run_of_metering_points_leaves_nothing(site: Site) -> None:
         (("volume,house", "volume,barn"), "parent", "no metering point 'barn'"),
         (("water-1,volume", "water-1,flow"), "register", "no register 'gw-1/water-1/flow'"),
         (("2026-06-01T", "2026-08-01T"), "start_time", "still to come"),
-        (("Z,7\n", "Z,\n"), "start_index", "no reading around"),
-        (("Z,7\n", "Z,7.0001\n"), "start_index", "more than 3 decimals"),
+        (("Z,7,", "Z,,"), "start_index", "no reading around"),
+        (("Z,7,", "Z,7.0001,"), "start_index", "more than 3 decimals"),
+        (("7,1000\n", "7,6\n"), "rollover", "more than the start index"),
     ],
 )
 def test_one_bad_metering_point_keeps_all_of_them_out(
@@ -272,7 +277,11 @@ def test_one_bad_metering_point_keeps_all_of_them_out(
 
 def test_a_metering_point_that_is_there_is_not_changed(site: Site) -> None:
     point_imports.store(site.store, points_file(FLATS), BY)
-    for old, new, column in (("Flat 1", "Flat 2", "name"), ("A1", "B2", "serial")):
+    for old, new, column in (
+        ("Flat 1", "Flat 2", "name"),
+        ("A1", "B2", "serial"),
+        ("7,1000", "7,100", "rollover"),
+    ):
         report = point_imports.check(site.store, points_file(FLATS.replace(old, new)), NOW)
         assert (report.conflicting, report.already_there) == (1, 1)
         assert report.faults[0].column == column

@@ -198,7 +198,6 @@ def ask_anything(operation: Operation, known: Known, headers: dict[str, str]) ->
         max_examples=EXAMPLES,
         derandomize=True,
         database=None,
-        deadline=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

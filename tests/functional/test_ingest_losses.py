@@ -268,9 +268,7 @@ Span = tuple[int, int]
 SPANS = st.tuples(st.integers(1, 30), st.integers(0, 8)).map(lambda s: (s[0], s[0] + s[1]))
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.booleans(), SPANS), min_size=1, max_size=12), data=st.data())
 def test_in_any_order_the_books_hold(
     sqlite_store: Store, steps: list[tuple[bool, Span]], data: st.DataObject

@@ -61,7 +61,7 @@ def look(seen: Sequence[Hour], zone: ZoneInfo, chosen: Analyses = WATER) -> list
     return analyse(history(seen, zone=zone), chosen)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(blocks=blocks, zone=st.sampled_from(list(MARKS)), ahead_h=st.integers(-2000, 2000))
 def test_no_hours_are_too_strange_to_be_analysed(
     blocks: list[tuple[int, list[Content]]], zone: ZoneInfo, ahead_h: int
@@ -75,7 +75,6 @@ def test_no_hours_are_too_strange_to_be_analysed(
         assert len(found.text) < 400
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.integers(0, 9))
 def test_no_readings_are_too_strange_to_be_analysed(values: list[int], decimals: int) -> None:
     indices = [Index(1_780_000_000_000 + n, value) for n, value in enumerate(values)]
@@ -103,7 +102,7 @@ def spans(found: Sequence[Finding]) -> list[tuple[str, datetime, datetime | None
     return [(one.code, one.since, one.until) for one in found]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(blocks=blocks, power=st.integers(-3, 6))
 def test_the_unit_changes_nothing(blocks: list[tuple[int, list[Content]]], power: int) -> None:
     seen = fill(blocks, BUCHAREST)
@@ -115,7 +114,7 @@ def test_the_unit_changes_nothing(blocks: list[tuple[int, list[Content]]], power
     assert spans(look(moved, BUCHAREST, chosen)) == spans(look(seen, BUCHAREST))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(blocks=blocks, weeks=st.integers(-500, 500))
 def test_another_week_changes_nothing(blocks: list[tuple[int, list[Content]]], weeks: int) -> None:
     seen, later = fill(blocks, KOLKATA), timedelta(weeks=weeks)
@@ -127,7 +126,7 @@ def test_another_week_changes_nothing(blocks: list[tuple[int, list[Content]]], w
     assert spans(look(moved, KOLKATA)) == expected
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(blocks=blocks, zone=st.sampled_from(list(MARKS)))
 def test_estimates_alone_are_never_more_than_missing_data(
     blocks: list[tuple[int, list[Content]]], zone: ZoneInfo
@@ -136,7 +135,7 @@ def test_estimates_alone_are_never_more_than_missing_data(
     assert set(codes(look(seen, zone))) <= {"data_missing"}
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(blocks=blocks, step_h=st.integers(1, 30))
 def test_nothing_is_told_twice_and_nothing_stays_open(
     blocks: list[tuple[int, list[Content]]], step_h: int

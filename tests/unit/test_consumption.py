@@ -5,7 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.domain.consumption import (
@@ -75,7 +75,6 @@ def test_hours_of_a_half_hour_zone_begin_at_its_full_hours() -> None:
     assert found[0] == datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
 
 
-@settings(deadline=None)
 @given(
     start_at=st.integers(946_684_800_000, 2_114_380_800_000),
     hours=st.integers(1, 60),
@@ -185,7 +184,6 @@ def test_a_reading_that_is_not_good_makes_its_periods_estimated() -> None:
     assert (second.value, second.estimated) == (100, True)
 
 
-@settings(deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(1, 20 * MINUTE), st.integers(0, 10**12)), min_size=40),
 )

@@ -50,7 +50,7 @@ def _sum(usage: Sequence[Usage]) -> Decimal:
 
 PRICES = st.integers(-(10**6), 10**6).map(lambda n: D(n).scaleb(-4))
 HALF_HOURS = st.integers(0, 47).map(lambda n: f"{n // 2:02}:{n % 2 * 30:02}")
-quick = settings(deadline=None, max_examples=40)
+quick = settings(max_examples=40)
 
 
 def _bands(edges: list[str], prices: list[Decimal]) -> TimeOfUse:

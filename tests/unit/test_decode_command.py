@@ -362,7 +362,6 @@ REAL = [bytes.fromhex(path.read_text()) for path in sorted(SHARED.glob("*/*.hex"
 @settings(
     max_examples=500,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.sampled_from(OWN + REAL), st.data())
@@ -387,7 +386,6 @@ def test_the_command_bears_any_damage(
 @settings(
     max_examples=300,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.text(st.characters(codec="utf-8"), max_size=60) | st.binary(max_size=60))

@@ -26,7 +26,6 @@ KEYS = st.none() | st.just(bytes(16))
 fuzz = settings(
     max_examples=600,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

@@ -282,7 +282,7 @@ BANDS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(bands=BANDS, full=st.booleans(), other=st.booleans())
 def test_bands_are_taken_only_when_each_hour_of_each_day_has_one_price(
     bands: list[tuple[int, int, tuple[Weekday, ...]]], full: bool, other: bool

@@ -120,7 +120,7 @@ def test_meters_that_are_many_differ_and_are_the_same_again(tmp_path: Path) -> N
 
 
 @given(speed=st.integers(1, 1000), elapsed_s=st.integers(0, 40 * 86_400))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_same_seed_gives_the_same_counts_at_any_speed(
     tmp_path_factory: pytest.TempPathFactory, speed: int, elapsed_s: int
 ) -> None:
