@@ -119,6 +119,20 @@ Decimal = Annotated[Decimals, Query(description="comma: for CSV only")]
 Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
+def _selection(
+    site: Key = None,
+    gateway: Key = None,
+    device: Key = None,
+    register: Key = None,
+    register_id: RegisterId = None,
+) -> exports.Selection:
+    return exports.Selection(site, gateway, device, register, register_id)
+
+
+Selection = Annotated[exports.Selection, Depends(_selection)]
+"""The registers with these keys; without any: all."""
+
+
 def _files(example: str) -> dict[int | str, dict[str, object]]:
     """What a route answers that makes a table."""
     kinds = (kind.partition(";")[0] for kind in MEDIA_TYPES.values())
@@ -135,18 +149,13 @@ def export_readings(
     *,
     store: TheStore,
     now_ms: NowMs,
+    selection: Selection,
     start: Start,
     end: End = None,
-    site: Key = None,
-    gateway: Key = None,
-    device: Key = None,
-    register: Key = None,
-    register_id: RegisterId = None,
     file_format: FileFormat = Format.CSV,
     decimal: Decimal = Decimals.POINT,
 ) -> Download:
     """All readings of the registers with these keys (without any: of all), as a file."""
-    selection = exports.Selection(site, gateway, device, register, register_id)
     table = exports.readings(store, selection, start, end or to_datetime(now_ms))
     return Download(table, file_format, decimal)
 
@@ -161,15 +170,11 @@ def export_consumption(
     *,
     store: TheStore,
     now_ms: NowMs,
+    selection: Selection,
     start: Start,
     end: End = None,
     step: Annotated[Step, Query(description="By the clock of the site")] = Step.DAY,
-    site: Key = None,
     point: Key = None,
-    gateway: Key = None,
-    device: Key = None,
-    register: Key = None,
-    register_id: RegisterId = None,
     file_format: FileFormat = Format.CSV,
     decimal: Decimal = Decimals.POINT,
 ) -> Download:
@@ -178,7 +183,6 @@ def export_consumption(
     Of the metering point with this key, of all points of a site, or of all; with a gateway, device
     or register, of the registers that count. At most 100,000 periods of each.
     """
-    selection = exports.Selection(site, gateway, device, register, register_id)
     until = end or to_datetime(now_ms)
     table = consumption_export.consumption(store, selection, point, step, start, until)
     return Download(table, file_format, decimal)
