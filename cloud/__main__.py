@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud.cli import export, importing, messages
+from cloud.cli import export, importing, messages, telegrams
 from common import logs
 from common.clock import SystemClock
 from common.errors import ConfigError, InMetterError
@@ -72,6 +72,8 @@ def _run(arguments: argparse.Namespace) -> None:
         importing.run(arguments, config.database_url)
     elif arguments.command == "messages":
         messages.run(arguments, config.database_url)
+    elif arguments.command == "telegrams":
+        telegrams.run(arguments, config.database_url)
     else:
         _user(arguments, config.database_url)
 
@@ -153,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_arguments(commands.add_parser("export", help="take data out as a file"))
     importing.add_arguments(commands.add_parser("import", help="take a file's data in"))
     messages.add_arguments(commands.add_parser("messages", help="what gateways sent"))
+    telegrams.add_arguments(commands.add_parser("telegrams", help="what a device answered"))
     user = commands.add_parser("user", help="accounts").add_subparsers(
         dest="user_command", required=True
     )

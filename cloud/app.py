@@ -72,6 +72,7 @@ class App:
             group=settings.ingest.group,
             register_gateways=settings.ingest.register_gateways,
             keep_messages=settings.retention.messages_days > 0,
+            keep_telegrams=settings.retention.telegrams_days > 0,
             on_work=self._dispatch.wake,
         )
         self._outward: OutwardWorker | None = None

@@ -65,7 +65,8 @@ class App:
         self.database = database
         gateway = config.settings.gateway
         journal.keeping = Keeping(
-            gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin
+            *(gateway.keep_days, gateway.journal_bytes, gateway.overflow, gateway.thin),
+            telegrams=config.settings.keep_telegrams,
         )
         self.journal = journal
         self.devices = devices

@@ -10,7 +10,7 @@ from common.errors import InMetterError, Unreachable
 from common.logs import events
 from common.messages.uplink import Body, Event, Readings
 from edge_agent.device_state import DeviceStates
-from edge_agent.drivers.base import Device, Polled, Sample
+from edge_agent.drivers.base import Device, KeepsTelegrams, Polled, Sample
 from edge_agent.drivers.budget import Budget
 from edge_agent.metering.scaling import is_plausible, known, scale_all
 from edge_agent.store.catalog import Numbers
@@ -103,14 +103,14 @@ class Collector:
             return error
 
     async def _tell(self, device: PolledDevice, outcome: Sample | InMetterError) -> None:
+        telegrams = device.take_telegrams() if isinstance(device, KeepsTelegrams) else []
         if isinstance(outcome, Sample):
-            await self._store(self._bodies(device, outcome))
+            await self._store([*self._bodies(device, outcome), *telegrams])
             return
         events.debug("device %s: %s", device.key, outcome)
         now = self._clock.now_ms()
         event = self._states.failed(device.key, now, f"{device.key}: {outcome}")
-        if event:
-            await self._store([event])
+        await self._store([event, *telegrams] if event else telegrams)
 
     def _bodies(self, device: PolledDevice, sample: Sample) -> Sequence[Body]:
         now = self._clock.now_ms()

@@ -75,6 +75,7 @@ class MbusSettings(Struct, frozen=True, forbid_unknown_fields=True, tag="mbus", 
     key_file: str = ""
     interval_s: Seconds = 60
     budget_s: Seconds | None = None
+    keep_telegrams: bool = False
 
 
 class ModbusSettings(
@@ -102,6 +103,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     c11do1eth: ServerSettings = ServerSettings()
     line: tuple[LineSettings, ...] = ()
     device: tuple[DeviceSettings, ...] = ()
+
+    @property
+    def keep_telegrams(self) -> bool:
+        """Whether there is a device whose telegrams go to the cloud."""
+        return any(isinstance(one, MbusSettings) and one.keep_telegrams for one in self.device)
 
 
 @dataclass(frozen=True, slots=True)

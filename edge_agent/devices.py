@@ -146,6 +146,7 @@ class Devices:
             timeout_s=line.timeout_s,
             retries=line.retries,
             aes_key=self._meter_key(settings),
+            keep_telegrams=settings.keep_telegrams,
         )
 
     def _meter_key(self, settings: MbusSettings) -> bytes | None:

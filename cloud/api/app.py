@@ -26,6 +26,7 @@ from cloud.api import (
     sites,
     statements,
     tariffs,
+    telegrams,
 )
 from cloud.api.deps import provide
 from cloud.api.document import Api
@@ -45,6 +46,7 @@ AGGREGATES = (
     gateways,
     completeness,
     messages,
+    telegrams,
     configuration,
     meters,
     registers,

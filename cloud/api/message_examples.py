@@ -1,4 +1,4 @@
-"""Examples of the log of messages, for OpenAPI."""
+"""Examples of the logs of messages and of telegrams, for OpenAPI."""
 
 from typing import Any
 
@@ -36,11 +36,18 @@ OPENED_MESSAGE: Example = {
     "body": None,
     "problem": "",
 }
+TELEGRAM: Example = {
+    "at": "2026-06-02T11:57:58.500000Z",
+    "protocol": "mbus",
+    "frame": "6815156808057278563412931533072a0000000c13652501004916",
+    "received_at": "2026-06-02T11:58:00Z",
+}
 
 OF_MESSAGES: dict[str, Example] = {
     "Message": MESSAGE,
     "SaidReading": SAID_READING,
     "MessageEntry": MESSAGE_ENTRY,
     "OpenedMessage": OPENED_MESSAGE,
+    "Telegram": TELEGRAM,
 }
 """By the model's name."""

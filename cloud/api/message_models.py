@@ -1,4 +1,4 @@
-"""What the routes about the log of messages answer."""
+"""What the routes about the logs of messages and of telegrams answer."""
 
 from pydantic import Field
 
@@ -51,3 +51,12 @@ class OpenedMessage(Model):
     entries: list[MessageEntry] = Field(description="The first 1,000 of them")
     body: str | None = Field(description="What a hello says, as JSON text")
     problem: str = Field(description="Why the message cannot be read; empty: it can")
+
+
+class Telegram(Model):
+    """A frame that a device answered with, as it came."""
+
+    at: Time = Field(description="As of the readings that were made of it")
+    protocol: str = Field(description="mbus")
+    frame: str = Field(description="Hex digits; what is encrypted stays so")
+    received_at: Time

@@ -14,6 +14,7 @@ from common.messages.uplink import (
     Readings,
     Seq,
     Status,
+    Telegram,
 )
 
 EARLIEST_MS = 1_420_070_400_000
@@ -69,7 +70,9 @@ def check(body: Body, now_ms: int) -> None:
     Catalogs are checked register by register: ``cloud.domain.catalogs``.
     """
     match body:
-        case Readings():
+        case Readings() | Telegram():
+            if isinstance(body, Telegram):
+                check_key(body.device, "device")
             if not plausible(body.at, now_ms):
                 raise Undecodable(why_impossible(body.at, now_ms))
         case Event():

@@ -21,7 +21,8 @@ Days = Annotated[int, Meta(ge=0, le=36_500)]
 
 
 class Retention(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long what is kept; 0: for ever, but of messages none. Days are always kept for ever."""
+    """How long what is kept; 0: for ever, but of messages and telegrams none. Days are always kept
+    for ever."""
 
     readings_months: Months = 0
     hours_months: Months = 0
@@ -29,6 +30,7 @@ class Retention(Struct, frozen=True, forbid_unknown_fields=True):
     rejected_days: Days = 365
     quarantine_days: Days = 90
     messages_days: Days = 14
+    telegrams_days: Days = 90
 
     @property
     def hours_outlast_readings(self) -> bool:

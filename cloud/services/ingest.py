@@ -79,10 +79,16 @@ class Ingest:
     """Takes messages in. One instance a thread; it remembers what changes seldom."""
 
     def __init__(
-        self, store: Store, *, register_gateways: bool = True, keep_messages: bool = True
+        self,
+        store: Store,
+        *,
+        register_gateways: bool = True,
+        keep_messages: bool = True,
+        keep_telegrams: bool = True,
     ) -> None:
         self._store = store
         self._keep_messages = keep_messages
+        self._keep_telegrams = keep_telegrams
         self._register_gateways = register_gateways
         self._generation = -1
         self._gateways: dict[str, int] = {}
@@ -216,6 +222,8 @@ class Ingest:
         group.writer.write()
         if self._keep_messages:
             uow.messages.add(group.log.messages)
+        if self._keep_telegrams:
+            uow.telegrams.add(group.writer.telegrams)
         for status in (p for p in parcels if isinstance(p, StatusParcel)):
             gateway = gateways[status.gateway]
             known = streams.get((gateway.id, status.status.stream))

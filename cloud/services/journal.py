@@ -16,9 +16,11 @@ from cloud.services.losses import LossWriter
 from cloud.services.old_streams import DAMAGED, Shelf
 from cloud.services.parcels import BatchParcel, OpenEntry, coming_numbers, open_entry
 from cloud.services.rules import MAX_AGE_MS, Seen
+from cloud.services.telegrams import telegram_row
 from cloud.storage.events import EventRow
 from cloud.storage.ledger import RejectedRow
 from cloud.storage.readings import ReadingRow
+from cloud.storage.telegrams import TelegramRow
 from cloud.storage.unit_of_work import UnitOfWork
 from common.errors import Undecodable
 from common.messages.batch import Batch
@@ -30,6 +32,7 @@ from common.messages.uplink import (
     Event,
     Readings,
     Salvaged,
+    Telegram,
     Value,
 )
 from common.reading import Quality
@@ -60,6 +63,7 @@ class JournalWriter:
         self._told_older: set[int] = set()
         self.shelf = Shelf(uow, self._losses, now_ms)
         self.seen: list[Seen] = []
+        self.telegrams: list[TelegramRow] = []
         self.committed = 0
         self.duplicates = 0
 
@@ -169,6 +173,8 @@ class JournalWriter:
                 self._reports.append(commands.Told(book.row.gateway_id, entry.body, at))
             case Readings():
                 return self._take_reading(book, entry.seq, entry.body)
+            case Telegram():
+                self.telegrams.append(telegram_row(book.row, entry.seq, entry.body, self._now_ms))
             case Salvaged():
                 return self._take_salvaged(book, entry.body, depth)
             case _:

@@ -10,7 +10,7 @@ Invariants:
 from functools import partial
 
 from cloud.domain.retention import DAY_MS, Retention, Since
-from cloud.storage.partitions import DAILY, PARTITIONED
+from cloud.storage.partitions import PARTITIONED
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime
 from common.logs import events
@@ -37,11 +37,8 @@ class Keeper:
         self._shorten("events", days.events_days, now_ms)
         self._shorten("rejected", days.rejected_days, now_ms)
         self._shorten("quarantine", days.quarantine_days, now_ms)
-        before = now_ms - days.messages_days * DAY_MS
-        for table in DAILY:
-            self._drop_parts(table, before)
-        if self._store.file is not None:  # where there are no parts
-            self._shorten_to("messages", before)
+        self._drop_days("message", "messages", now_ms - days.messages_days * DAY_MS)
+        self._drop_days("telegram", "telegrams", now_ms - days.telegrams_days * DAY_MS)
 
     def _move(self, now_ms: int) -> Since:
         """Say from when on readings and hours are kept, as far as all before is summed up."""
@@ -70,6 +67,11 @@ class Keeper:
         rows = sum(self._delete(table, register_id, until) for register_id in registers)
         if rows:
             events.info("deleted: %d rows of %s from before %s", rows, table, _day(until))
+
+    def _drop_days(self, table: str, log: str, before: int) -> None:
+        self._drop_parts(table, before)
+        if self._store.file is not None:  # where there are no parts
+            self._shorten_to(log, before)
 
     def _drop_parts(self, table: str, until: int) -> None:
         with self._store.read() as uow:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from cloud.domain.retention import Since
-from cloud.storage.message_tables import message
+from cloud.storage.message_tables import message, telegram
 from cloud.storage.tables import event, hourly, kept, mark, quarantine, reading, register, rejected
 from cloud.storage.upsert import insert_missing, is_sqlite
 
@@ -39,6 +39,7 @@ LOGS = {
     "rejected": _Log(rejected, (rejected.c.received_at,)),
     "quarantine": _Log(quarantine, (quarantine.c.received_at,)),
     "messages": _Log(message, (message.c.at,)),
+    "telegrams": _Log(telegram, (telegram.c.at,)),
 }
 """By name; a row is as old as the youngest of its ``times``."""
 

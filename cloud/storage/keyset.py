@@ -14,8 +14,10 @@ def behind(
     columns: Columns,
     limit: int,
     find: Callable[[ColumnElement[bool], int], Sequence[Row]],
+    *,
+    up: bool = False,
 ) -> list[Row]:
-    """The first ``limit`` rows behind the key ``after``, where all ``columns`` go down.
+    """The first ``limit`` rows behind the key ``after``, where all ``columns`` go down, or ``up``.
 
     ``find`` gives at most so many of those for which a condition holds, in this order. It is asked
     for one range of the key after another: of a condition that says it all at once MariaDB reads
@@ -26,7 +28,8 @@ def behind(
     found: list[Row] = []
     for last in reversed(range(len(columns))):
         same = [columns[n] == after[n] for n in range(last)]
-        found += find(and_(*same, columns[last] < after[last]), limit - len(found))
+        further = columns[last] > after[last] if up else columns[last] < after[last]
+        found += find(and_(*same, further), limit - len(found))
         if len(found) == limit:
             break
     return found

@@ -1,4 +1,4 @@
-"""The log of messages, beside the tables of ``tables``."""
+"""The logs of messages and of telegrams, beside the tables of ``tables``."""
 
 from sqlalchemy import Column, Index, Integer
 
@@ -18,4 +18,17 @@ message = new_table(
     Column("payload", Blob, nullable=False),
     # Rows go in at the end of both: what is of one gateway is looked for by few.
     Index(None, "gateway_id", "at", "no"),
+)
+
+telegram = new_table(
+    "telegram",  # what devices answered gateways; in parts by day, and no key of another table
+    Column("at", Millis, primary_key=True, autoincrement=False),  # as of the readings made of it
+    Column("stream_id", Id, primary_key=True, autoincrement=False),
+    Column("seq", BigInt, primary_key=True, autoincrement=False),  # its entry in the stream
+    Column("gateway_id", Id, nullable=False),
+    Column("device", Key(), nullable=False),
+    Column("protocol", Key(16), nullable=False),
+    Column("frame", Blob, nullable=False),
+    Column("received_at", Millis, nullable=False),
+    Index(None, "gateway_id", "device", "at", "stream_id", "seq"),
 )

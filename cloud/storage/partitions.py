@@ -1,5 +1,5 @@
-"""Months of readings and hours, and days of messages, each in a part of the table that can be
-dropped as a whole.
+"""Months of readings and hours, and days of messages and telegrams, each in a part of the table
+that can be dropped as a whole.
 
 On MariaDB and MySQL only; SQLite has no parts. A part is named by its month or day (UTC). Before
 the first there is one for what is older, after the last one for what comes too early.
@@ -15,7 +15,7 @@ from cloud.storage.upsert import is_sqlite
 from common.clock import to_datetime, to_ms
 
 PARTITIONED = ("reading", "hourly")
-DAILY = ("message",)
+DAILY = ("message", "telegram")
 OLDER, LATER = "older", "later"
 MONTHS_AHEAD = 3
 DAYS_AHEAD = 7

@@ -48,6 +48,7 @@ from cloud.storage.rollups import Rollups
 from cloud.storage.rules import Rules
 from cloud.storage.statements import Statements
 from cloud.storage.tariffs import Tariffs
+from cloud.storage.telegrams import Telegrams
 from common.errors import Retryable
 
 Result = TypeVar("Result")
@@ -95,6 +96,7 @@ class UnitOfWork:
         self.rules = Rules(connection)
         self.statements = Statements(connection)
         self.tariffs = Tariffs(connection)
+        self.telegrams = Telegrams(connection)
 
 
 class Store:

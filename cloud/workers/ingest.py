@@ -36,10 +36,14 @@ class IngestWorker:
         group: str = "ingest",
         register_gateways: bool = True,
         keep_messages: bool = True,
+        keep_telegrams: bool = True,
         on_work: Callable[[], None] = lambda: None,
     ) -> None:
         self._ingest = Ingest(
-            store, register_gateways=register_gateways, keep_messages=keep_messages
+            store,
+            register_gateways=register_gateways,
+            keep_messages=keep_messages,
+            keep_telegrams=keep_telegrams,
         )
         self._clock = clock
         self._on_work = on_work

@@ -24,7 +24,9 @@ SHARE = 3
 
 LONGEST_REST_S = 30.0
 TIDY_EVERY_S = 3600.0
-FOR_EVER = Retention(rejected_days=0, quarantine_days=0, messages_days=36_500)
+FOR_EVER = Retention(
+    rejected_days=0, quarantine_days=0, messages_days=36_500, telegrams_days=36_500
+)
 
 
 class Upkeep:

@@ -1,6 +1,6 @@
 """What a gateway says: hello, its journal's entries, its status. Normative: docs/protocol.md."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -18,6 +18,9 @@ Word = Annotated[str, Meta(min_length=1, max_length=48)]
 Line = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=2000)]
 HexId = Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
+Frame = Annotated[bytes, Meta(min_length=1, max_length=261)]
+"""As long as an M-Bus frame may be: a length byte of 255, and six beside (EN 13757-2)."""
+
 Severity = Annotated[str, Meta(pattern="^(info|warning|alarm)\\Z")]
 
 
@@ -111,6 +114,18 @@ class CommandReport(Struct, frozen=True, tag="command", tag_field="k", omit_defa
     detail: Text = ""
 
 
+class Telegram(Struct, frozen=True, tag="telegram", tag_field="k"):
+    """A frame that a device answered with, as it came; what is encrypted stays so.
+
+    ``at``: that of the readings which are made of it, when the first frame of the poll had come.
+    """
+
+    at: Millis
+    device: Word
+    protocol: Literal["mbus"]
+    frame: Frame
+
+
 class Salvaged(Struct, frozen=True, tag="salvaged", tag_field="k"):
     """Entry ``seq`` of ``stream``, an older journal of this gateway whose file was damaged.
 
@@ -123,7 +138,7 @@ class Salvaged(Struct, frozen=True, tag="salvaged", tag_field="k"):
     body: Raw
 
 
-Body = Catalog | Readings | Event | CommandReport | Salvaged
+Body = Catalog | Readings | Event | CommandReport | Telegram | Salvaged
 
 
 class DeviceStatus(Struct, frozen=True, omit_defaults=True):

@@ -23,15 +23,20 @@ LONGEST_INPUT: Final = 8 * 1024 * 1024
 _SEPARATORS: Final = re.compile(r"[\s,;:|_.-]+")
 _HEX: Final = re.compile(r"(?:0[xX])?[0-9A-Fa-f]+")
 _TEXT: Final = re.compile(rb"[\x09-\x0d\x20-\x7e]*")
+_TIMED: Final = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2}T\S+)\s(.*)")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class Finding(Struct, frozen=True):
-    """What one piece of the input is; ``start`` is its first byte. Only a frame has an address."""
+    """What one piece of the input is; ``start`` is its first byte. Only a frame has an address.
+
+    ``at`` is the time that stands before it, as it stands there; or else which line it is in.
+    """
 
     start: int
     telegram: Telegram
     address: int | None = None
+    at: str = ""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,7 +45,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "input",
         nargs="+",
         metavar="FILE|HEX|-",
-        help="a file (raw bytes, or hex text), hex digits, or - for standard input",
+        help="a file (raw bytes, hex text, or lines of a time and hex), hex digits, or - for"
+        " standard input",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -58,25 +64,49 @@ def run(arguments: Namespace) -> int:
     """
     words: Sequence[str] = arguments.input
     findings, errors = [], []
+    timed = False
     try:
-        findings = _together(list(_findings(_read(words), arguments.key)))
+        found = _read(words)
+        if timed := isinstance(found, str):
+            findings = list(_of_lines(found, arguments.key))
+        else:
+            findings = _together(list(_findings(found, arguments.key)))
     except FrameError as error:
         findings = [Finding(0, Telegram(0, errors=(str(error),)))]
     if arguments.json:
-        shown = [telegram_view.as_json(one.telegram) for one in findings]
-        told = shown[0] if len(shown) == 1 else shown
+        shown = [
+            ({"at": one.at} if timed else {}) | telegram_view.as_json(one.telegram)
+            for one in findings
+        ]
+        told = shown[0] if len(shown) == 1 and not timed else shown
         print(document(told))
     else:
         sound = [one for one in findings if one.telegram.ci]
         for number, one in enumerate(sound):
-            print("\n" * (number > 0) + telegram_view.as_text(one.telegram, one.address))
+            at = f"{one.at}  " if timed else ""
+            print("\n" * (number > 0) + at + telegram_view.as_text(one.telegram, one.address))
     for number, one in enumerate(findings, 1):
         where = f"frame {number} at byte {one.start}: " if len(findings) > 1 else ""
+        where = f"{one.at}: " if timed else where
         errors += [where + error for error in one.telegram.errors]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         print(errors[0] + more, file=sys.stderr)
     return 1 if errors else 0
+
+
+def _of_lines(text: str, key: bytes | None) -> Iterator[Finding]:
+    """Of each line what stands behind its time; a bad one harms no other."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        match = _TIMED.fullmatch(line)
+        at, digits = (match[1], match[2]) if match else (f"line {number}", line)
+        try:
+            found = list(_findings(from_hex(digits), key))
+        except FrameError as error:
+            found = [Finding(0, Telegram(0, errors=(str(error),)))]
+        yield from (msgspec.structs.replace(one, at=at) for one in found)
 
 
 def _findings(data: bytes, key: bytes | None) -> Iterator[Finding]:
@@ -127,8 +157,9 @@ def _together(findings: list[Finding]) -> list[Finding]:
     return [Finding(chief.start, telegram, chief.address)]
 
 
-def _read(words: Sequence[str]) -> bytes:
-    """The bytes that the arguments mean. Raises FrameError for text that is no hex."""
+def _read(words: Sequence[str]) -> bytes | str:
+    """The bytes that the arguments mean, or lines that begin with a time. Raises FrameError for
+    text that is neither."""
     if words == ["-"]:
         return from_content(sys.stdin.buffer.read(LONGEST_INPUT + 1))
     text = " ".join(words)
@@ -147,8 +178,9 @@ def _read(words: Sequence[str]) -> bytes:
     return from_hex(text)
 
 
-def from_content(content: bytes) -> bytes:
-    """The bytes of a file: as they are, or those that its hex text stands for.
+def from_content(content: bytes) -> bytes | str:
+    """The bytes of a file: as they are, or those that its hex text stands for; or its lines, where
+    the first begins with a time.
 
     A frame ends with a control character, so that neither text is mistaken for a frame, nor the
     end of a line for a part of one. Raises
@@ -158,7 +190,8 @@ def from_content(content: bytes) -> bytes:
         raise ConfigError(f"more than {LONGEST_INPUT} bytes")
     text = content.removeprefix(_BYTE_ORDER_MARK)
     if _TEXT.fullmatch(text):
-        return from_hex(text.decode("ascii"))
+        lines = text.decode("ascii")
+        return lines if _TIMED.match(lines) else from_hex(lines)
     return content.rstrip(b"\r\n")
 
 

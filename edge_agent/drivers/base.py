@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from common.messages.uplink import Telegram
 from common.reading import Measured
 from common.registers import Register
 
@@ -56,6 +57,16 @@ class SwitchesOutputs(Protocol):
     async def switch(self, order: Order) -> int: ...
 
     async def read_output(self, register: str) -> int: ...
+
+
+@runtime_checkable
+class KeepsTelegrams(Protocol):
+    """A device that keeps what it answers with, where that is configured.
+
+    ``take_telegrams`` gives what came since it was called last, also in a poll that failed.
+    """
+
+    def take_telegrams(self) -> list[Telegram]: ...
 
 
 @runtime_checkable

@@ -11,12 +11,14 @@ from common.errors import (
     Retryable,
     Undecodable,
 )
+from common.messages import uplink
 from common.registers import Register
 from edge_agent.drivers.base import Sample
 from edge_agent.drivers.line import Line, Turn
 from edge_agent.drivers.mbus_link import Address, MeterLink, check_address
 from edge_agent.profiles.mbus import Profile
 from edge_agent.protocols.mbus.header import Header
+from edge_agent.protocols.mbus.link import LongFrame
 from edge_agent.protocols.mbus.telegram import (
     CI_APPLICATION_ERROR,
     CI_APPLICATION_ERROR_LONG,
@@ -41,7 +43,8 @@ class MbusMeter:
     silence, ``retries`` how often a read is tried again. No other meter's values are taken: not
     when the address is a secondary one, and not with an ``identification`` (8 digits).
     ``aes_key`` (16 bytes) is for telegrams that are encrypted. ``header`` is what the meter last
-    said of itself.
+    said of itself. With ``keep_telegrams`` its frames can be taken as they came, also those that
+    nothing can be made of.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class MbusMeter:
         retries: int = RETRIES,
         identification: str | None = None,
         aes_key: bytes | None = None,
+        keep_telegrams: bool = False,
     ) -> None:
         try:
             check_address(address)
@@ -70,6 +74,8 @@ class MbusMeter:
         self._retries = retries
         self._identification = identification
         self._aes_key = aes_key
+        self._keep_telegrams = keep_telegrams
+        self._kept: list[uplink.Telegram] = []
         self.header: Header | None = None
         self._registers = profile.registers(interval_s)
         self._silent = False
@@ -90,6 +96,7 @@ class MbusMeter:
         after the last, at once when there is no connection; Undecodable when the meter's answer
         has no values.
         """
+        self._kept.clear()
         failure: Retryable | None = None
         tries = 1 if self._silent else 1 + self._retries
         self._silent = True
@@ -102,15 +109,20 @@ class MbusMeter:
         assert failure is not None  # noqa: S101 - the loop has run
         raise failure
 
+    def take_telegrams(self) -> list[uplink.Telegram]:
+        taken, self._kept = self._kept, []
+        return taken
+
     async def _read_all(self, turn: Turn) -> Sample:
         await self._link.open(turn)
-        telegrams = [await self._read_one(turn)]
-        self._silent = False
+        first = await self._link.request(turn)
         at_ms = self._clock.now_ms()
+        telegrams = [self._open(first, at_ms)]
+        self._silent = False
         self.header = telegrams[0].header
         self._check_identity()
         while telegrams[-1].more_follows and len(telegrams) < MAX_TELEGRAMS:
-            telegrams.append(await self._read_one(turn))
+            telegrams.append(self._open(await self._link.request(turn), at_ms))
         self._link.keep(turn, len(telegrams))
         return Sample(self._key, at_ms, self._profile.measure(telegrams))
 
@@ -122,8 +134,11 @@ class MbusMeter:
                 f"not {self._identification}"
             )
 
-    async def _read_one(self, turn: Turn) -> Telegram:
-        telegram = decode(await self._link.request(turn), self._aes_key)
+    def _open(self, frame: LongFrame, at_ms: int) -> Telegram:
+        if self._keep_telegrams:
+            # A frame that was parsed has these bytes and no others.
+            self._kept.append(uplink.Telegram(at_ms, self._key, "mbus", frame.to_bytes()))
+        telegram = decode(frame, self._aes_key)
         if telegram.ci in APPLICATION_ERRORS:
             raise NoAnswer(f"device {self._key}: {'; '.join(telegram.errors)}")
         if not telegram.records:

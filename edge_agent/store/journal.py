@@ -66,12 +66,13 @@ LOOK_BYTES_LEAST = 65_536
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """How long settled entries stay, how many bytes all may take, and what goes when they do not
-    suffice. ``thin``: so many readings of a register become one."""
+    suffice. ``thin``: so many readings of a register become one. ``telegrams``: some exist."""
 
     days: int = 30
     size: int = 2_000_000_000
     overflow: Literal["drop_oldest", "drop_newest", "thin"] = "drop_oldest"
     thin: int = 10
+    telegrams: bool = False
 
 
 class Journal:

@@ -1,9 +1,10 @@
 """What leaves the journal: what is old and settled, and what there is no room for.
 
 When more is in use than the quota, the oldest settled entries go first. When only entries are left
-that the cloud lacks, the policy of the configuration says which of them are given up; the deletion
-and the record of the loss are one transaction. Catalogs that the cloud lacks, the newest catalogs
-and the reports of commands are never given up; events only when no readings are left.
+that the cloud lacks, the policy of the configuration says which of them are given up, telegrams
+before any readings; the deletion and the record of the loss are one transaction. Catalogs that the
+cloud lacks, the newest catalogs and the reports of commands are never given up; events only when no
+readings are left.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from edge_agent.store.shedding import (
     thinned,
 )
 from edge_agent.store.tables import get, put, used_bytes
-from edge_agent.store.tail import READINGS, Transaction
+from edge_agent.store.tail import READINGS, TELEGRAM, Transaction
 
 LOW = 0.98
 """Of the quota: so much is left when room was made."""
@@ -72,11 +73,14 @@ class Retention:
     def _ways(self) -> Sequence[Way]:
         keeping = self._keeping
         reason = f"quota: {keeping.overflow}"
+        first: list[Way] = [oldest_settled]
+        if keeping.telegrams:
+            first.append(oldest_unsettled(TELEGRAM, reason))
         if keeping.overflow == "drop_newest":
-            return [oldest_settled, refused]
-        oldest = [oldest_unsettled(kind, reason) for kind in (READINGS, EVENT)]
+            return [*first, refused]
+        oldest = [oldest_unsettled(kind, reason) for kind in (READINGS, TELEGRAM, EVENT)]
         thin = [thinned(keeping.thin, f"{reason} 1 in {keeping.thin}")] * 2
-        return [oldest_settled, *(thin if keeping.overflow == "thin" else []), *oldest]
+        return [*first, *(thin if keeping.overflow == "thin" else []), *oldest]
 
     def _reduce(self, transaction: Transaction, way: Way, position: int) -> Step | None:
         """One step; None when there is room."""
@@ -97,7 +101,7 @@ class Retention:
         size, policy = self._keeping.size, self._keeping.overflow
         text = (
             f"the journal has come to its quota of {size} bytes, and the cloud lacks {queued} "
-            f"entries of it: readings are given up ({policy})"
+            f"entries of it: some are given up ({policy})"
         )
         data: dict[str, str | int | None] = {"queued": queued, "quota": size, "policy": policy}
         transaction.append(Event(transaction.at, "journal_overflow", "alarm", text, data=data))

@@ -23,8 +23,8 @@ _readings = msgspec.json.Decoder(Readings)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``next``: where to go on; None when nothing more can go this way. ``refuses``: readings are
-    not taken from now on."""
+    """``next``: where to go on; None when nothing more can go this way. ``refuses``: readings and
+    telegrams are not taken from now on."""
 
     next: int | None
     deleted: int = 0
@@ -151,7 +151,7 @@ def thinned(n: int, reason: str) -> Way:
 
 
 def refused(transaction: Transaction, position: int, excess: int) -> Step:
-    """Nothing goes; from now on readings are not taken."""
+    """Nothing goes; from now on readings and telegrams are not taken."""
     return Step(None, refuses=True)
 
 

@@ -15,6 +15,11 @@ from edge_agent.store.tables import is_in, lose, next_number
 READINGS = b'{"k":"readings",'
 """So begins the body of an entry that holds readings."""
 
+TELEGRAM = b'{"k":"telegram",'
+
+MEASURED = (READINGS, TELEGRAM)
+"""What is not taken any more when the journal is full."""
+
 DROP_NEWEST = "quota: drop_newest"
 
 AT_ONCE = (64, 16, 4, 1)
@@ -87,7 +92,7 @@ def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
 class Tail:
     """Gives numbers, and holds entries until they are written together. The database's ``pending``.
 
-    ``full``: no more readings are kept; their numbers are given and lost.
+    ``full``: no more readings and telegrams are kept; their numbers are given and lost.
     """
 
     def __init__(self) -> None:
@@ -104,8 +109,8 @@ class Tail:
         self._next = end = first + len(bodies)
         numbered = list(enumerate(bodies, first))
         if self.full:
-            self._lost += [(seq, stamp.at) for seq, body in numbered if body.startswith(READINGS)]
-            numbered = [(seq, body) for seq, body in numbered if not body.startswith(READINGS)]
+            self._lost += [(seq, stamp.at) for seq, body in numbered if body.startswith(MEASURED)]
+            numbered = [(seq, body) for seq, body in numbered if not body.startswith(MEASURED)]
         at, boot, mono, clock = stamp
         rows: list[Row] = [(seq, at, boot, mono, clock, body) for seq, body in numbered]
         self._rows += rows

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,6 +12,7 @@ from common.messages.uplink import (
     CommandReport,
     Event,
     Readings,
+    Telegram,
     Value,
     decode_body,
 )
@@ -213,3 +215,39 @@ async def test_the_figures_say_how_long_the_room_will_last(tmp_path: Path) -> No
         assert found.hours_left == pytest.approx(left, rel=0.4)
         await journal.settle(journal.stream, 1, 1800)
         assert (await journal.figures()).hours_left == pytest.approx(left, rel=0.4)
+
+
+def telegram() -> Telegram:
+    return Telegram(NOW, "meter", "mbus", bytes(40))
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "thin"])
+async def test_no_reading_is_given_up_while_there_is_a_telegram(
+    tmp_path: Path, overflow: Literal["drop_oldest", "drop_newest", "thin"]
+) -> None:
+    keeping = Keeping(size=QUOTA, overflow=overflow, telegrams=True)
+    async with opened(tmp_path, keeping=keeping) as journal:
+        await fill(journal, 2500)
+        await journal.append(*[telegram() for _ in range(2000)])
+        await Retention(journal).make_room()
+        assert await journal.used() <= QUOTA
+        given_up = await lost(journal)
+        assert given_up
+        assert min(given_up) > 2500
+        assert not journal.tail.full
+
+
+async def test_a_telegram_is_not_kept_where_a_reading_is_not(tmp_path: Path) -> None:
+    keeping = Keeping(size=QUOTA, overflow="drop_newest", telegrams=True)
+    async with opened(tmp_path, keeping=keeping) as journal:
+        await fill(journal)
+        await Retention(journal).make_room()
+        first, last = await journal.append(reading(1), telegram())
+        assert set(await lost(journal)) == {first, last}
+
+
+async def test_telegrams_of_a_device_that_keeps_none_any_more_make_room_too(tmp_path: Path) -> None:
+    async with opened(tmp_path, keeping=Keeping(size=QUOTA)) as journal:
+        await journal.append(*[telegram() for _ in range(6000)])
+        await Retention(journal).make_room()
+        assert await journal.used() <= QUOTA

@@ -74,16 +74,22 @@ def test_parts_begin_with_months_whatever_their_length(own: Store) -> None:
     own.close()
 
 
-def test_messages_lie_in_parts_by_day_that_go_as_a_whole(own: Store) -> None:
+def test_messages_and_telegrams_lie_in_parts_by_day_that_go_as_a_whole(own: Store) -> None:
     names = list(_parts(own, "message"))
+    assert _parts(own, "telegram") == _parts(own, "message")
     assert (names[0], names[-1], len(names)) == (OLDER, LATER, 10)
     first = _parts(own, "message")[names[1]]
     assert first is not None
     data = MasterData(str(own._engine.url.render_as_string(hide_password=False)))
     for day in range(4):
         data.add_message(1, first + day * DAY_MS)
+        data.add_telegram(1, "meter", first + day * DAY_MS)
+    data.add_telegram(1, "meter", first - 400 * DAY_MS)  # of a gateway that was away for long
     data.close()
-    Keeper(own, Retention(messages_days=2)).let_go(first + 4 * DAY_MS)
+    Keeper(own, Retention(messages_days=2, telegrams_days=3)).let_go(first + 4 * DAY_MS)
+    assert rows_of(own, "SELECT at FROM telegram ORDER BY at") == [
+        (first + day * DAY_MS,) for day in (1, 2, 3)
+    ]
     assert rows_of(own, "SELECT at FROM message ORDER BY at") == [
         (first + 2 * DAY_MS,),
         (first + 3 * DAY_MS,),

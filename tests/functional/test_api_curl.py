@@ -55,6 +55,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudFiles]:
     for n in range(3):
         data.add_event(stream, n, gateway, at=now - n * MINUTE)
     data.add_message(gateway, now)
+    data.add_telegram(gateway, "electricity-main", now)
     data.forget_status(gateway)
     data.close()
     store = Store(url)

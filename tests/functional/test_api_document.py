@@ -32,6 +32,7 @@ ROUTES = {
     "GET /api/v1/gateways/{gateway_id}/messages",
     "GET /api/v1/gateways/{gateway_id}/messages/{message_id}",
     "GET /api/v1/gateways/{gateway_id}/messages/{message_id}/raw",
+    "GET /api/v1/gateways/{gateway_id}/devices/{device_key}/telegrams",
     "GET /api/v1/gateways/{gateway_id}/rejections",
     "GET /api/v1/gateways/{gateway_id}/streams/{stream}/clocks",
     "GET /api/v1/gateways/{gateway_id}/streams/{stream}/losses",

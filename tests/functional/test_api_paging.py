@@ -32,6 +32,7 @@ LISTS = (
     "/quarantine",
     f"/registers/1/readings?{START}",
     "/gateways/1/rejections",
+    "/gateways/1/devices/water-1/telegrams",
     "/gateways/1/configuration/versions",
     f"/gateways/1/streams/{STREAM}/losses",
     f"/gateways/1/streams/{STREAM}/clocks",
@@ -58,6 +59,7 @@ def ids(data: MasterData, url: str) -> dict[str, str]:
     for n in numbers:
         data.add_event(streams[n % 2], n, gateway, at=NOW - n // 3)
         data.add_rejected(streams[n % 2], n)
+        data.add_telegram(gateway, "water-1", NOW - n // 4, streams[n % 2], n)
         data.add_loss(streams[0], 10 * n, 10 * n + 5, 1, 2)
         data.add_quarantined("topic", b"x", "no batch")
     engine = create_engine(url)

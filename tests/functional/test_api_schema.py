@@ -74,6 +74,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     roof = data.add_register(device, "roof", kind=Kind.OUTPUT, decimals=0)
     data.add_readings(volume, [(NOW - n * 3_600_000, 1000 - n) for n in range(20, 0, -1)])
     data.add_readings(roof, [(NOW, 1)])
+    data.add_telegram(gateway, "water-1", NOW)
     data.add_loss(stream, 11, 20, NOW - 60_000, NOW)
     for n in range(3):
         data.add_event(stream, n, gateway, at=NOW - n)
@@ -107,6 +108,7 @@ def known(sqlite_store: Store, sqlite_url: str) -> Known:
     return {
         "site_id": 1,
         "gateway_id": gateway,
+        "device_key": "water-1",
         "meter_id": device,
         "register_id": volume,
         "output": roof,

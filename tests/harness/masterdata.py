@@ -192,6 +192,22 @@ class MasterData:
             payload=b"{}",
         )
 
+    def add_telegram(
+        self, gateway_id: int, device: str, at: int, stream_id: int = 1, seq: int = 1
+    ) -> None:
+        frame = bytes.fromhex("6815156808057278563412931533072a0000000c13652501004916")
+        self._insert(
+            message_tables.telegram,
+            at=at,
+            stream_id=stream_id,
+            seq=seq,
+            gateway_id=gateway_id,
+            device=device,
+            protocol="mbus",
+            frame=frame,
+            received_at=at + seq,
+        )
+
     def add_event(
         self,
         stream_id: int,

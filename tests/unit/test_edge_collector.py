@@ -7,7 +7,7 @@ import pytest
 
 from common.clock import ManualClock
 from common.errors import NoAnswer, Undecodable
-from common.messages.uplink import Event, Readings
+from common.messages.uplink import Event, Readings, Telegram
 from common.reading import Quality
 from edge_agent.collector import Collector, Poll
 from edge_agent.device_state import ERROR_CHARACTERS, DeviceStates
@@ -69,6 +69,34 @@ async def test_an_impossible_time_is_replaced_flagged_and_told_once(
             (NOW, Quality.TIME_UNCERTAIN)
         ] * 2
         assert [body.code for body in found if isinstance(body, Event)] == ["device_clock"]
+
+
+class Kept(Meter):
+    """A device of which telegrams are kept."""
+
+    def take_telegrams(self) -> list[Telegram]:
+        return [Telegram(self.reads[-1], self.key, "mbus", b"\x68")]
+
+
+async def test_telegrams_are_entries_behind_their_readings_also_of_a_poll_that_failed(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(NOW)
+    async with opened(tmp_path, clock) as journal:
+        collecting, _ = collector(journal, clock)
+        meter = Kept("meter", clock, ["1", Undecodable("strange"), Undecodable("strange"), "2"])
+        for _ in range(4):
+            await collecting.poll_once(meter)
+            clock.advance(1)
+        found = await bodies(journal)
+        assert [type(body) for body in found] == [
+            *(Readings, Telegram),
+            *(Event, Telegram),
+            Telegram,
+            *(Readings, Event, Telegram),
+        ]
+        times = [body.at - NOW for body in found if isinstance(body, Telegram)]
+        assert times == [0, 1000, 2000, 3000]
 
 
 def poll(

@@ -5,7 +5,7 @@ import time
 import sqlalchemy as sa
 from alembic import op
 
-from cloud.storage.partitions import DAILY, Partitions
+from cloud.storage.partitions import Partitions
 from cloud.storage.schema import OPTIONS, Blob, Key
 
 revision = "0013"
@@ -36,8 +36,7 @@ def upgrade() -> None:
         op.f("ix_message_gateway_id_at_no"), "message", ["gateway_id", "at", "no"], unique=False
     )
     now = int(time.time() * 1000)
-    for table in DAILY:
-        Partitions(op.get_bind()).begin(table, now, now)
+    Partitions(op.get_bind()).begin("message", now, now)
 
 
 def downgrade() -> None:

@@ -1,0 +1,39 @@
+"""``inmetter-cloud telegrams``: what a device answered, for ``inmetter-edge decode mbus -``."""
+
+from argparse import ArgumentParser, Namespace
+
+from cloud.cli.export import moment
+from common.clock import SystemClock, to_ms
+from common.errors import NotFound
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("gateway", metavar="GATEWAY", help="its key")
+    parser.add_argument("device", metavar="DEVICE", help="its key")
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME", help="then or later; ISO 8601 with Z or an offset"
+    )
+    parser.add_argument("--until", type=moment, metavar="TIME", help="and before this")
+
+
+def run(arguments: Namespace, database_url: str) -> None:
+    """A line for each: its time, and the frame in hex. Raises InMetterError."""
+    # Not before: a worker loads this module for its arguments only.
+    from cloud.services import gateways
+    from cloud.services.messages import LATEST
+    from cloud.services.store import Store
+    from cloud.services.telegrams import all_telegrams
+
+    since, until = arguments.since, arguments.until
+    store = Store(database_url)
+    try:
+        now_ms = SystemClock().now_ms()
+        found = [g.id for g in gateways.gateways(store, now_ms) if g.key == arguments.gateway]
+        if not found:
+            raise NotFound(f"there is no gateway {arguments.gateway}")
+        start, end = 0 if since is None else to_ms(since), LATEST if until is None else to_ms(until)
+        for one in all_telegrams(store, found[0], arguments.device, start, end):
+            at = one.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            print(at, one.frame)
+    finally:
+        store.close()
