@@ -61,6 +61,13 @@ class Boundary(NamedTuple):
     before: Index | None
     after: Index | None
 
+    def known_within(self, tolerance: int) -> "Boundary":
+        """The same, not to be relied on where the two are more than ``tolerance`` (ms) apart."""
+        before, after = self.before, self.after
+        if before is None or after is None or after.at - before.at <= tolerance:
+            return self
+        return Boundary(self.at, before.doubtful, after)
+
 
 class Amount(NamedTuple):
     """What was consumed from ``start`` to ``end``, scaled like the index.

@@ -180,7 +180,8 @@ def _meter(uow: UnitOfWork, row: InstalledRow, start: int, end: int) -> MeterUse
     found = {mark.at: mark for mark in uow.indexes.boundaries(one.register_id, [start, end])}
     tolerance = tolerance_ms(row.interval_s)
     first, last = (
-        index_at(mark, tolerance) for mark in Chain([one]).marks([start, end], {one.id: found})
+        index_at(mark, tolerance)
+        for mark in Chain([one]).marks([start, end], {one.id: found}, {one.id: tolerance})
     )
 
     def face(index: Index | None) -> Decimal | None:
