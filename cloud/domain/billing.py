@@ -63,7 +63,7 @@ def bounds(billing: Billing, start: datetime, end: datetime, zone: ZoneInfo) -> 
     if start >= end:
         return []
     if billing.dates:
-        midnights = [midnight(day, zone) for day in billing.dates]
+        midnights = sorted({midnight(day, zone) for day in billing.dates})
         first = max(0, bisect_right(midnights, start) - 1)
         found = midnights[first : bisect_left(midnights, end) + 1]
         return found if len(found) > 1 else []

@@ -61,6 +61,13 @@ class Boundary(NamedTuple):
     before: Index | None
     after: Index | None
 
+    def known_within(self, tolerance: int) -> "Boundary":
+        """The same, not to be relied on where the two are more than ``tolerance`` (ms) apart."""
+        before, after = self.before, self.after
+        if before is None or after is None or after.at - before.at <= tolerance:
+            return self
+        return Boundary(self.at, before.doubtful, after)
+
 
 class Amount(NamedTuple):
     """What was consumed from ``start`` to ``end``, scaled like the index.
@@ -121,10 +128,16 @@ def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
     first = start.astimezone(UTC) - into
     found = [first - timedelta(minutes=first.astimezone(zone).minute)]
     while found[-1] < end:
-        minute = found[-1].astimezone(zone).minute
-        found.append(found[-1] + timedelta(minutes=60 - minute))
+        found.append(_hour_after(found[-1], zone))
     shifted_by_half = found[1] <= start  # where the clocks go back by 30 minutes
     return found[1:] if shifted_by_half else found
+
+
+def _hour_after(at: datetime, zone: ZoneInfo) -> datetime:
+    """When the next hour begins. It begins sooner where a clock is set by half an hour in this."""
+    after = at + timedelta(minutes=60 - at.astimezone(zone).minute)
+    sooner = after - timedelta(minutes=after.astimezone(zone).minute)
+    return sooner if sooner > at and not sooner.astimezone(zone).minute else after
 
 
 def midnights(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
@@ -133,7 +146,9 @@ def midnights(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> lis
     found = [midnight(day, zone)]
     while found[-1] < end:
         day = _first_day(step, day + timedelta(days=_LONGEST[step]))
-        found.append(midnight(day, zone))
+        after = midnight(day, zone)
+        if after > found[-1]:  # Samoa had no 30th of December 2011
+            found.append(after)
     return found
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from cloud.domain.consumption import Boundary, Index
+from cloud.domain.spans import Span, alone, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +66,32 @@ class Chain:
         return self._index(place, last) if last and counted else self._starts[place]
 
     def marks(
-        self, instants: Sequence[int], found: Mapping[int, Mapping[int, Boundary]]
+        self,
+        instants: Sequence[int],
+        found: Mapping[int, Mapping[int, Boundary]],
+        tolerances: Mapping[int, int],
     ) -> list[Boundary]:
         """Each instant with the point's index next to it.
 
         ``found``: by installation, of each instant within it, the register's readings next to it.
+        ``tolerances``: by installation, how far apart its readings may be for the index between
+        to be known (ms).
         """
-        return [self._mark(instant, found) for instant in instants]
+        return [self._mark(instant, found, tolerances) for instant in instants]
 
-    def _mark(self, instant: int, found: Mapping[int, Mapping[int, Boundary]]) -> Boundary:
+    def _mark(
+        self,
+        instant: int,
+        found: Mapping[int, Mapping[int, Boundary]],
+        tolerances: Mapping[int, int],
+    ) -> Boundary:
         place = bisect_right(self._begins, instant) - 1
         before = after = None
         if place >= 0:
             one = self._all[place]
             if one.end_at is None or instant < one.end_at:
-                return self._inside(place, instant, found[one.id][instant])
+                inside = self._inside(place, instant, found[one.id][instant])
+                return inside.known_within(tolerances[one.id])
             before = self._ends[place]
         if before and before.at == instant:
             after = before
@@ -110,6 +122,15 @@ class Chain:
 
     def _factor(self, one: Installation) -> int:
         return int(one.multiplier.scaleb(self.decimals - one.decimals))
+
+
+def known(one: Installation, spans: Sequence[Span]) -> list[Span]:
+    """What ``spans`` of its register say of it, between what stood on its face at its ends."""
+    found = [*within(spans, one.start_at, one.end_at)]
+    first = alone(one.register_id, Index(one.start_at, one.start_index))
+    if one.end_at is None or one.final_index is None:
+        return [first, *found]
+    return [first, *found, alone(one.register_id, Index(one.end_at, one.final_index))]
 
 
 def _places(one: Installation) -> int:

@@ -89,6 +89,22 @@ def cut(spans: Iterable[Span], instants: Sequence[int], until: int | None = None
                 yield alone(one.register_id, index.doubtful)
 
 
+def within(spans: Iterable[Span], start: int, end: int | None) -> Iterator[Span]:
+    """When the spans were read from ``start`` to ``end``, without what lies before and after.
+
+    What of the gaps in one that begins before or ends after lies within is not known: as much as
+    of its time does.
+    """
+    for one in spans:
+        first = max(one.first_at, start)
+        last = one.last_at if end is None else min(one.last_at, end)
+        if (first, last) == (one.first_at, one.last_at):
+            yield one
+        elif first <= last:
+            gap = one.gap_ms * (last - first) // (one.last_at - one.first_at)
+            yield one._replace(first_at=first, last_at=last, gap_ms=gap)
+
+
 def nearest(mark: Boundary, spans: Iterable[Span]) -> Boundary:
     """``mark`` with the readings next to it, of its own and of ``spans``."""
     before = [mark.before] if mark.before else []

@@ -9,6 +9,7 @@ from typing import assert_never
 import msgspec
 from msgspec import Struct
 
+from cloud.domain.cost import OTHER_TIMES
 from cloud.domain.tariffs import (
     MONTHS,
     UNITS,
@@ -131,7 +132,8 @@ def _check_time_of_use(charge: TimeOfUse, where: str) -> None:
     if charge.price is not None:
         _check_number(charge.price, "price", where)
     _check_count(charge.bands, MAX_PARTS, "bands", where)
-    _check_different([band.name for band in charge.bands], "bands", where)
+    rest = [] if charge.price is None else [OTHER_TIMES]
+    _check_different([band.name for band in charge.bands] + rest, "bands", where)
     for band in charge.bands:
         _check_band(band, f"{where}, band {band.name[:_NAME]!r}")
     for month in MONTHS:

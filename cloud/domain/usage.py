@@ -158,7 +158,7 @@ class _Calendar:
     def __init__(self, versions: Sequence[Version]) -> None:
         self._versions = sorted(versions, key=_valid_from)
         self._of_day: dict[date, Segment] = {}
-        self._segments: dict[tuple[date, date | None], Segment] = {}
+        self._segments: dict[tuple[date, int, bool], Segment] = {}
 
     def segments(self) -> list[Segment]:
         return list(self._segments.values())
@@ -166,17 +166,14 @@ class _Calendar:
     def segment(self, day: date) -> Segment:
         found = self._of_day.get(day)
         if found is None:
-            version = self._version(day)
-            key = (day.replace(day=1), version.valid_from if version else None)
+            place = bisect_right(self._versions, day, key=_valid_from)
+            version = self._versions[place - 1] if place else None
+            if version and version.valid_until and version.valid_until <= day:
+                version = None  # until the next one begins: a gap of its own
+            key = (day.replace(day=1), place, version is None)
             found = self._segments.get(key) or Segment(version, key[0])
             self._of_day[day] = self._segments[key] = found
         return found
-
-    def _version(self, day: date) -> Version | None:
-        at = bisect_right(self._versions, day, key=_valid_from)
-        version = self._versions[at - 1] if at else None
-        over = version and version.valid_until and version.valid_until <= day
-        return None if over else version
 
 
 def _divide(one: Usage, quantity: Decimal | None, calendar: _Calendar, zone: ZoneInfo) -> None:

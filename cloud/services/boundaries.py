@@ -282,9 +282,16 @@ def _runs(instants: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def periods(
-    bounds: Sequence[int], found: Boundaries, tolerance: int, decimals: int
+    bounds: Sequence[int],
+    found: Boundaries,
+    tolerance: int,
+    decimals: int,
+    without: Sequence[int] | None = None,
 ) -> list[ConsumptionView]:
-    """What was consumed in each period between two of ``bounds`` (ms)."""
+    """What was consumed in each period between two of ``bounds`` (ms). ``without``: how much of
+    each is not measured (ms); None: as the spans tell."""
+    if without is None:
+        without = unmeasured(bounds, found.spans, tolerance)
     times = _times(tuple(bounds))
     return [
         ConsumptionView(
@@ -293,12 +300,12 @@ def periods(
             value=None if amount.value is None else from_scaled(amount.value, decimals),
             estimated=amount.estimated,
             corrected=corrected,
-            measured_percent=_percent_left(amount.end - amount.start, without),
+            measured_percent=_percent_left(amount.end - amount.start, not_measured),
         )
-        for (start, end), amount, without, corrected in zip(
+        for (start, end), amount, not_measured, corrected in zip(
             times,
             amounts(found.marks, tolerance),
-            unmeasured(bounds, found.spans, tolerance),
+            without,
             touched(found.marks, found.corrected),
             strict=True,
         )

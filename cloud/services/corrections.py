@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from cloud.domain.consumption import HOUR_MS
+from cloud.domain.consumption import HOUR_MS, Boundary
 from cloud.domain.corrections import Correction
 from cloud.services.installing import scaled
 from cloud.services.metering import register_in
@@ -158,7 +158,11 @@ def _check_value(uow: UnitOfWork, register: RegisterRow, one: Correction) -> Non
     if not register.definition.counting:
         return
     before, after = uow.indexes.boundaries(register.id, [one.start - 1, one.end])
-    least, most, value = before.before, after.after, one.value or 0
+    mark = Boundary(one.start, before.before, after.after)
+    # What was put in counts on, also where this takes out what was read.
+    for corrected in uow.corrections.by_register([register.id]).values():
+        mark = corrected.beside(mark)
+    least, most, value = mark.before, mark.after, one.value or 0
     if least and most and most.value < least.value:
         return  # the index fell between them, and belongs to either side
     decimals = register.definition.decimals

@@ -6,14 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 
 from cloud.domain.billing import Billing, PeriodStep, bounds, check
 from cloud.domain.consumption import Step, boundaries, tolerance_ms
 from cloud.domain.corrections import Correction
-from cloud.domain.installations import Chain
-from cloud.domain.spans import falls
+from cloud.domain.installations import Chain, known
+from cloud.domain.spans import falls, unmeasured
 from cloud.services import formulas
 from cloud.services.boundaries import Boundaries, look_up_all, periods, zone_of
 from cloud.services.formulas import Term
@@ -284,27 +285,26 @@ def _look_up(
 def _consumption(
     installed: Collection[InstalledRow], looked: Mapping[int, Boundaries], bounds: Sequence[int]
 ) -> list[ConsumptionView]:
-    found, spans, gone_round = {}, [], []
+    found, gone_round = {}, []
     corrected: list[Correction] = []
+    tolerances = {row.installation.id: tolerance_ms(row.interval_s) for row in installed}
+    # Each meter is measured in its own time: what is left of the whole is without a measurement.
+    without = [(1 - len(installed)) * (end - start) for start, end in pairwise(bounds)]
     for row in installed:
         one = row.installation
         end_at = one.end_at or INT64_MAX
         its = looked[one.id]
         found[one.id] = {mark.at: mark for mark in its.marks}
-        spans += [
-            span for span in its.spans if span.last_at >= one.start_at and span.first_at < end_at
-        ]
+        its_own = unmeasured(bounds, known(one, its.spans), tolerances[one.id])
+        without = [sum(both) for both in zip(without, its_own, strict=True)]
         corrected += [by for by in its.corrected if by.end > one.start_at and by.start < end_at]
         if one.rollover is not None:
             whole = [s for s in its.spans if s.first_at >= one.start_at and s.last_at < end_at]
             gone_round += list(falls(whole, one.rollover // 2))
-    if len(installed) > 1:
-        # Twice where a register counts on from another index in the middle of one.
-        spans = sorted(dict.fromkeys(spans), key=lambda span: span.first_at)
     chain = Chain([row.installation for row in installed])
-    tolerance = max((tolerance_ms(row.interval_s) for row in installed), default=0)
-    counted = Boundaries(chain.marks(bounds, found), spans, corrected)
-    views = periods(bounds, counted, tolerance, chain.decimals)
+    counted = Boundaries(chain.marks(bounds, found, tolerances), [], corrected)
+    tolerance = max(tolerances.values(), default=0)
+    views = periods(bounds, counted, tolerance, chain.decimals, without)
     if not gone_round:
         return views
     return [

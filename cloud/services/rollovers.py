@@ -2,7 +2,8 @@
 
 The installation ends at the first reading after it, with what that would be on a longer face, and
 the next begins there with what it says. It is worked out from the readings under the point's lock,
-so that it is done once, and a reading that comes late moves it to where it belongs.
+so that it is done once. A reading that comes late moves it to where it belongs, and one that is
+corrected takes it away.
 """
 
 from itertools import pairwise
@@ -26,7 +27,7 @@ def record(uow: UnitOfWork, *, point_id: int, now_ms: int) -> None:
     for row, following in reversed(list(pairwise(installed))):
         if _is_link(row, following) and _is_stale(uow, following, row.installation.rollover or 0):
             uow.points.join(row, following.installation.id)
-            change = Change(BY, now_ms, "A reading has come that was read before it")
+            change = Change(BY, now_ms, "What counts of the readings beside it is another now")
             note(
                 uow, point_id, "rollover_moved", change, at=time_of(following.installation.start_at)
             )
@@ -86,7 +87,10 @@ def _is_link(row: InstalledRow, following: InstalledRow) -> bool:
 
 
 def _is_stale(uow: UnitOfWork, following: InstalledRow, rollover: int) -> bool:
-    """Whether the reading before it is of the new round, too."""
+    """Whether its first reading does not count any more, or that before is of its round, too."""
     one = following.installation
+    corrected = uow.corrections.by_register([one.register_id]).get(one.register_id)
+    if corrected and corrected.covering(one.start_at):
+        return True
     [mark] = uow.indexes.boundaries(one.register_id, [one.start_at - 1])
     return mark.before is not None and mark.before.value - one.start_index <= rollover // 2

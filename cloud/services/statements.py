@@ -17,7 +17,7 @@ from cloud.domain.statements import (
     days_of,
     differences,
 )
-from cloud.services.boundaries import zone_of
+from cloud.services.boundaries import neighbours, zone_of
 from cloud.services.costs import check_days, gas_of, priced, usage
 from cloud.services.point_views import PointView
 from cloud.services.points import Change, consumption_in, note, view_of
@@ -177,10 +177,11 @@ def _statement(uow: UnitOfWork, point: PointView, start: date, end: date) -> Sta
 def _meter(uow: UnitOfWork, row: InstalledRow, start: int, end: int) -> MeterUse:
     """The meter from ``start`` to ``end``, by the same marks that consumption goes by."""
     one = replace(row.installation, multiplier=Decimal(1))  # what stands on its face
-    found = {mark.at: mark for mark in uow.indexes.boundaries(one.register_id, [start, end])}
+    found = {mark.at: mark for mark in neighbours(uow, one.register_id, start, end)}
     tolerance = tolerance_ms(row.interval_s)
     first, last = (
-        index_at(mark, tolerance) for mark in Chain([one]).marks([start, end], {one.id: found})
+        index_at(mark, tolerance)
+        for mark in Chain([one]).marks([start, end], {one.id: found}, {one.id: tolerance})
     )
 
     def face(index: Index | None) -> Decimal | None:

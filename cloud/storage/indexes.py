@@ -4,8 +4,9 @@ What a person has taken out does not count, what was put in does (``cloud.domain
 Times are epoch milliseconds; values are integers scaled by their register's decimals.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -111,7 +112,9 @@ class Indexes:
         return self._connection.execute(query).first() is not None
 
     def falls(self, register_id: int, start: int, end: int, more_than: int) -> list[Fall]:
-        """Where a reading from ``start`` to ``end`` is that much below the one before it."""
+        """Where what counts from ``start`` to ``end`` is that much below what is before it."""
+        for counted in self._corrections.counted([register_id], start, end).values():
+            return list(_falls(counted, more_than))
         at, value = reading.c.at, reading.c.value
         rows = (
             select(
@@ -136,6 +139,13 @@ class Indexes:
             )
             for row in self._connection.execute(query)
         ]
+
+
+def _falls(readings: Sequence[Index], more_than: int) -> Iterator[Fall]:
+    values = [None, *(one.value for one in readings), None]
+    for place, (before, after) in enumerate(pairwise(readings)):
+        if before.value - after.value > more_than:
+            yield Fall(values[place], before, after, values[place + 3])
 
 
 def _newest(register_id: int, start: int, limit: int) -> Select[int, int, int]:

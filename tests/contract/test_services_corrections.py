@@ -183,6 +183,20 @@ def test_what_cannot_be_is_refused_with_a_reason(
     assert _values(_hours(store, register, 8, 12)) == ["1"] * 4
 
 
+def test_a_value_has_to_fit_what_was_put_in_within_what_it_takes_out(
+    store: Store, register: int
+) -> None:
+    corrections.correct(store, register, NewCorrection(at(10), None, Decimal(110)), BY)
+    for value, fits in ((Decimal("110.4"), False), (Decimal("109.8"), True)):
+        wanted = NewCorrection(at(9.25), at(11.25), value)
+        if fits:
+            corrections.correct(store, register, wanted, BY)
+        else:
+            with pytest.raises(Permanent, match=r"read less at .*10:00.*: 110.000"):
+                corrections.correct(store, register, wanted, BY)
+    assert None not in [one.value for one in _hours(store, register, 8, 13)]
+
+
 def test_two_values_of_one_instant_are_refused(store: Store, register: int) -> None:
     wanted = NewCorrection(at(10), None, Decimal(110))
     first = corrections.correct(store, register, wanted, BY)

@@ -84,6 +84,53 @@ def test_consumption_runs_on_through_an_exchange(flat: Flat, *, rolled_up: bool)
     ]
 
 
+@pytest.mark.parametrize(
+    ("outage", "percents"),
+    [((5, 5), ["100.0"]), ((0, 9), ["41.3", "41.4", "41.5", "41.6", "41.7"])],
+)
+def test_what_the_new_meter_read_before_the_exchange_hides_and_doubles_no_time(
+    store: Store, data: MasterData, outage: tuple[float, float], percents: list[str]
+) -> None:
+    """Both read each minute but in an outage of both; they are exchanged at half past ten."""
+    gateway = data.add_gateway(data.add_site("mill", "UTC"))
+    old, new = (
+        data.add_register(data.add_device(gateway, key), interval_s=60) for key in ("old", "new")
+    )
+    minutes = [n for n in range(24 * 60 + 1) if not outage[0] < n / 60 < outage[1]]
+    data.add_readings(old, [(at(n / 60 + 1 / 120), n) for n in minutes if n < 630])
+    data.add_readings(new, [(at(n / 60), n) for n in minutes])
+    roll_up(store)
+    point = points.create(store, NewPoint("p", "P", "mill", Medium.GAS, Kind.VOLUME), BY).id
+    installing.install(store, point, NewMeter(old, Decimal(0)), at(0), BY)
+    meter = NewMeter(new, Decimal("0.630"))
+    installing.exchange(store, point, Decimal("0.630"), meter, at=at(10.5), change=BY)
+    [day] = points.consumption(store, point, Step.DAY, START, START + timedelta(days=1))
+    assert day.value == Decimal("1.440")
+    assert str(day.measured_percent) in percents
+
+
+def test_a_gap_of_a_meter_is_one_also_when_one_follows_that_is_read_seldom(
+    store: Store, data: MasterData
+) -> None:
+    gateway = data.add_gateway(data.add_site("mill", "UTC"))
+    often = data.add_register(data.add_device(gateway, "old"), interval_s=60)
+    seldom = data.add_register(data.add_device(gateway, "new"), interval_s=86_400)
+    data.add_readings(often, [(at(n / 60), n) for n in range(600) if not 115 < n < 305])
+    data.add_readings(seldom, [(at(10), 600), (at(34), 1000)])
+    point = points.create(store, NewPoint("p", "P", "mill", Medium.GAS, Kind.VOLUME), BY).id
+    installing.install(store, point, NewMeter(often), at(0), BY)
+
+    def hours() -> list[tuple[Decimal | None, bool, Decimal]]:
+        found = points.consumption(store, point, Step.HOUR, START, START + timedelta(hours=9))
+        return [(one.value, one.estimated, one.measured_percent) for one in found]
+
+    before = hours()
+    assert [estimated for _, estimated, _ in before] == [False] + [True] * 5 + [False] * 3
+    meter = NewMeter(seldom, Decimal("0.600"))
+    installing.exchange(store, point, Decimal("0.600"), meter, at=at(10), change=BY)
+    assert hours() == before
+
+
 def test_a_start_index_that_is_not_said_is_the_readings(flat: Flat) -> None:
     view = installing.install(flat.store, flat.point, NewMeter(flat.old), at(2.25), BY)
     assert view.installations[0].start_index == Decimal("102.250")

@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from cloud.domain.consumption import Step
-from cloud.services import installing, points
+from cloud.services import corrections, installing, points
+from cloud.services.corrections import NewCorrection
 from cloud.services.installing import NewMeter
 from cloud.services.points import Change, NewPoint
 from cloud.services.rollups import roll_up
@@ -112,6 +113,21 @@ def test_what_is_no_rollover_is_not_taken_for_one(flat: Flat, indexes: dict[floa
     flat.indexes(indexes)
     watch(flat.store, at(5))
     assert flat.done() == []
+
+
+def test_one_that_was_made_of_misreadings_goes_when_they_are_corrected(flat: Flat) -> None:
+    flat.indexes({0: 900, 1: 940, 2: 5, 3: 6, 4: 960, 5: 970})
+    watch(flat.store, at(5))
+    assert flat.done() == ["rolled_over"]
+    taken_out = NewCorrection(at(2), at(3.5))
+    made = corrections.correct(flat.store, flat.register, taken_out, Change("ana", at(6), "noise"))
+    watch(flat.store, at(7))
+    assert flat.done() == ["rollover_moved", "rolled_over"]
+    assert flat.amounts(Step.DAY, 5) == [Decimal(70)]
+    assert None not in flat.amounts(Step.HOUR, 5)
+    corrections.withdraw(flat.store, flat.register, made.id, Change("ana", at(8), "no noise"))
+    watch(flat.store, at(9))
+    assert flat.done()[0] == "rolled_over"
 
 
 def test_a_rollover_below_the_start_index_is_refused(flat: Flat) -> None:

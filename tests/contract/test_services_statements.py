@@ -1,5 +1,6 @@
 """Cost and statements: of one moment, exact, frozen; and what has changed since is told."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -8,17 +9,20 @@ import msgspec
 import pytest
 
 from cloud.domain.consumption import Step
+from cloud.domain.retention import Retention
 from cloud.domain.statements import Difference
 from cloud.domain.tariffs import Fixed, PerUnit, Standing, Tariff, Version
 from cloud.services import costs, installing, points, statements, tariffs
 from cloud.services.installing import NewMeter
 from cloud.services.points import Change, NewPoint
+from cloud.services.retention import Keeper
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from common.clock import to_ms
 from common.errors import NotFound, Permanent
 from common.registers import Kind, Medium
 from tests.harness.masterdata import MasterData
+from tests.harness.tables import rows_of
 
 D = Decimal
 ZONE = ZoneInfo("Europe/Bucharest")
@@ -143,6 +147,27 @@ def test_a_late_reading_leaves_the_statement_and_is_told_as_a_difference(
     assert line.figures[-1] == Difference("net", D("21.60"), D("22.35"), D("0.75"))
     assert [one.day for one in now.since.days] == [date(2026, 10, 30), date(2026, 10, 31)]
     assert now.since.meters[1].end_index == D("14.740")
+
+
+def test_a_statement_has_not_changed_since_its_readings_are_no_longer_kept(
+    sqlite_store: Store, sqlite_url: str
+) -> None:
+    """Of the next year's first days there are readings, too, and more flows then."""
+    store, data = sqlite_store, MasterData(sqlite_url)
+    flat = Flat(store, data)
+    january = HOURS + 24 * 61
+    data.add_readings(flat.new, [(flat.at(n), 20_000 + 99 * n) for n in range(january, 2400)])
+    roll_up(store)
+    flat.price(tariff_of())
+    issued = flat.issue()
+    kept = Retention(readings_months=1, rejected_days=0, quarantine_days=0)
+    Keeper(store, kept).let_go(flat.at(24 * 120))
+    assert rows_of(store, f"SELECT * FROM reading WHERE at < {flat.at(january)}") == []
+    assert statements.statement(store, issued.issued.id) == issued
+    again = replace(BY, now_ms=flat.at(24 * 120))
+    later = statements.issue(store, flat.point, "2026-11", again).content
+    assert later.meters[0].start_index == issued.content.meters[-1].end_index == D("14.740")
+    data.close()
 
 
 def test_a_tariff_that_is_changed_afterwards_is_told_as_a_difference(flat: Flat) -> None:

@@ -80,7 +80,10 @@ def test_hours_of_a_half_hour_zone_begin_at_its_full_hours() -> None:
     hours=st.integers(1, 60),
     step=st.sampled_from(Step),
     zone=st.sampled_from(
-        ["Europe/Bucharest", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut", "UTC"]
+        [
+            *("Europe/Bucharest", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut", "UTC"),
+            *("Pacific/Apia", "Asia/Pyongyang", "America/Caracas"),
+        ]
     ),
 )
 def test_periods_cover_the_span_without_gaps_and_without_a_needless_one(
@@ -92,6 +95,35 @@ def test_periods_cover_the_span_without_gaps_and_without_a_needless_one(
     assert found[0] <= start < found[1]
     assert found[-2] < end <= found[-1]
     assert all(earlier < later for earlier, later in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("Asia/Pyongyang", datetime(2018, 5, 4, 15, tzinfo=UTC)),
+        ("America/Caracas", datetime(2016, 5, 1, 7, tzinfo=UTC)),
+        ("Asia/Colombo", datetime(2006, 4, 14, 18, 30, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ],
+)
+def test_no_full_hour_is_passed_over_where_a_clock_is_set_by_half_an_hour(
+    name: str, change: datetime
+) -> None:
+    zone, day = ZoneInfo(name), timedelta(days=1)
+    found = boundaries(Step.HOUR, change - day, change + day, zone)
+    minutes = (found[0] + timedelta(minutes=n) for n in range(48 * 60))
+    assert {one for one in minutes if one.astimezone(zone).minute == 0} <= {*found}
+    lengths = [(other - one) // timedelta(minutes=1) for one, other in pairwise(found)]
+    assert sorted(lengths)[:2] == [30, 60]
+
+
+def test_a_day_that_a_calendar_left_out_is_no_period() -> None:
+    apia = ZoneInfo("Pacific/Apia")
+    start = datetime(2011, 12, 29, tzinfo=apia)
+    end = datetime(2012, 1, 1, tzinfo=apia)
+    assert _lengths_h(Step.DAY, start, end, apia) == [24, 24]
+    assert _lengths_h(Step.MONTH, start, end, apia) == [30 * 24]
 
 
 def test_an_empty_span_has_no_periods() -> None:

@@ -263,6 +263,15 @@ def test_what_no_version_covers_is_named_and_costs_nothing() -> None:
     assert found.quantity == D(30 * 24)
 
 
+def test_two_gaps_in_a_month_do_not_name_the_days_between_them() -> None:
+    tariff = tariff_of(version_of(FLAT, start="2026-06-05", end="2026-06-10"))
+    found = cost(tariff, hours("2026-06-01", "2026-07-01"), BUCHAREST)
+    assert found.not_priced == (
+        NotPriced(date(2026, 6, 1), date(2026, 6, 5), 4 * 86_400, D(96)),
+        NotPriced(date(2026, 6, 10), date(2026, 7, 1), 21 * 86_400, D(21 * 24)),
+    )
+
+
 def test_before_the_first_version_nothing_is_priced() -> None:
     found = cost(
         tariff_of(version_of(FLAT, start="2030-01-01")),

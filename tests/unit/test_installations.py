@@ -9,6 +9,8 @@ from cloud.domain.consumption import HOUR_MS, Boundary, Index, amounts
 from cloud.domain.installations import Chain, Installation
 
 TOLERANCE = HOUR_MS
+NEAR = dict.fromkeys(range(1, 9), TOLERANCE)
+"""By installation."""
 
 
 def _found(
@@ -44,7 +46,7 @@ def test_consumption_runs_on_through_an_exchange() -> None:
     }
     instants = [hour * HOUR_MS for hour in range(4)]
     chain = Chain([new, old])
-    marks = chain.marks(instants, _found([old, new], readings, instants))
+    marks = chain.marks(instants, _found([old, new], readings, instants), NEAR)
     found = amounts(marks, TOLERANCE)
     assert [(one.value, one.estimated) for one in found] == [(30, False), (30, False), (30, False)]
 
@@ -54,7 +56,9 @@ def test_readings_outside_of_an_installation_do_not_count() -> None:
     one = Installation(1, 10, 0, HOUR_MS, 500, 2 * HOUR_MS, 520)
     readings = {10: _hours((0, 0), (0.9, 499), (1.5, 510), (2.1, 900), (3, 1000))}
     instants = [hour * HOUR_MS for hour in range(4)]
-    found = amounts(Chain([one]).marks(instants, _found([one], readings, instants)), TOLERANCE)
+    found = amounts(
+        Chain([one]).marks(instants, _found([one], readings, instants), NEAR), TOLERANCE
+    )
     assert [(part.value, part.estimated) for part in found] == [
         (None, False),
         (20, False),
@@ -68,7 +72,9 @@ def test_without_a_meter_nothing_is_consumed_between_two_installations() -> None
     readings = {10: _hours((0, 0), (1, 10)), 11: _hours((3, 1000), (4, 1010))}
     instants = [hour * HOUR_MS for hour in range(5)]
     chain = Chain([old, new])
-    found = amounts(chain.marks(instants, _found([old, new], readings, instants)), 9 * HOUR_MS)
+    found = amounts(
+        chain.marks(instants, _found([old, new], readings, instants), NEAR), 9 * HOUR_MS
+    )
     assert [one.value for one in found] == [10, 0, 0, 10]
 
 
@@ -78,7 +84,7 @@ def test_multipliers_and_decimals_of_different_meters_are_exact_together() -> No
     readings = {10: _hours((0, 0), (1, 1_234)), 11: _hours((1, 10), (2, 13))}
     instants = [0, HOUR_MS, 2 * HOUR_MS]
     chain = Chain([old, new])
-    found = amounts(chain.marks(instants, _found([old, new], readings, instants)), TOLERANCE)
+    found = amounts(chain.marks(instants, _found([old, new], readings, instants), NEAR), TOLERANCE)
     scaled = [Decimal(one.value or 0).scaleb(-chain.decimals) for one in found]
     assert scaled == [Decimal("0.617"), Decimal(12)]
 
@@ -107,9 +113,11 @@ def test_the_sum_is_that_of_one_meter_that_was_never_exchanged(
         ],
     }
     instants = [0, len(steps) * HOUR_MS]
-    single = amounts(Chain([one]).marks(instants, _found([one], readings, instants)), TOLERANCE)
+    single = amounts(
+        Chain([one]).marks(instants, _found([one], readings, instants), NEAR), TOLERANCE
+    )
     double = amounts(
-        Chain([old, new]).marks(instants, _found([old, new], readings, instants)), TOLERANCE
+        Chain([old, new]).marks(instants, _found([old, new], readings, instants), NEAR), TOLERANCE
     )
     assert single == double
     assert single[0].value == total[-1]

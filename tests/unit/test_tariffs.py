@@ -238,6 +238,12 @@ def test_two_bands_of_one_name_are_refused() -> None:
     assert "two bands are named 'night'" in _refusal(_tariff(TimeOfUse(name="E", bands=bands)))
 
 
+def test_a_band_that_could_not_be_told_from_all_other_times_is_refused() -> None:
+    bands = (Band(name="other times", price=D(1), start="06:00", end="22:00"),)
+    refusal = _refusal(_tariff(TimeOfUse(name="E", bands=bands, price=D(2))))
+    assert "two bands are named 'other times'; rename one" in refusal
+
+
 def test_more_than_can_be_looked_through_is_refused() -> None:
     charges = [PerUnit(name=f"c{n}", price=D(1)) for n in range(MAX_CHARGES + 1)]
     assert "31 charges" in _refusal(_tariff(*charges))
