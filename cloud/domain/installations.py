@@ -103,11 +103,18 @@ class Chain:
         one = self._all[place]
         before, after = mark.before, mark.after
         known = before is not None and before.at >= one.start_at
-        first = self._index(place, before) if before and known else self._starts[place]
+        first = self._read(place, before) if before and known else self._starts[place]
         # A reading at the very end is of what counts from then on: it may be the same register.
         ends = after is None or (one.end_at is not None and after.at >= one.end_at)
-        last = self._index(place, after) if after and not ends else self._ends[place]
+        last = self._read(place, after) if after and not ends else self._ends[place]
         return Boundary(instant, first, first if first.at == instant else last)
+
+    def _read(self, place: int, index: Index) -> Index:
+        """A reading's index; not to be relied on where it is none between start and final index:
+        the books or the reading are wrong."""
+        found, end = self._index(place, index), self._ends[place]
+        is_over = end is not None and found.value > end.value
+        return found.doubtful if is_over or found.value < self._starts[place].value else found
 
     def _index(self, place: int, index: Index) -> Index:
         one = self._all[place]

@@ -66,6 +66,23 @@ def test_readings_outside_of_an_installation_do_not_count() -> None:
     ]
 
 
+def test_where_a_reading_is_above_the_final_index_nothing_is_sure() -> None:
+    """It came late, and says that the final index was written down wrongly; or is wrong itself."""
+    old = Installation(1, 10, 0, 0, 0, int(2.5 * HOUR_MS), 24)
+    new = Installation(2, 11, 0, int(2.5 * HOUR_MS), 100)
+    readings = {
+        10: _hours((0, 0), (1, 10), (1.8, 25), (2, 26)),
+        11: _hours((2.6, 101), (3, 105), (4, 115)),
+    }
+    instants = [hour * HOUR_MS for hour in range(5)]
+    marks = Chain([new, old]).marks(instants, _found([old, new], readings, instants), NEAR)
+    found = amounts(marks, TOLERANCE)
+    assert [one.estimated for one in found] == [False, True, True, False]
+    readings[10][2:] = _hours((1.8, 18), (2, 20))
+    marks = Chain([new, old]).marks(instants, _found([old, new], readings, instants), NEAR)
+    assert not any(one.estimated for one in amounts(marks, TOLERANCE))
+
+
 def test_without_a_meter_nothing_is_consumed_between_two_installations() -> None:
     old = Installation(1, 10, 0, 0, 0, HOUR_MS, 10)
     new = Installation(2, 11, 0, 3 * HOUR_MS, 1000)
