@@ -13,6 +13,7 @@ from cloud.export.table import Row
 from cloud.services import installing, points, statement_export, statements, tariffs
 from cloud.services.installing import NewMeter
 from cloud.services.points import Change, NewPoint
+from cloud.services.rollups import roll_up
 from cloud.services.store import Store
 from common.clock import to_datetime, to_ms
 from common.errors import NotFound, Permanent
@@ -64,6 +65,7 @@ class Flats:
             installing.install(store, point, NewMeter(register, serial="A1"), at(0), BY)
             tariffs.assign(store, point, date(2026, 1, 1), "water", BY)
             self.points.append(point)
+        roll_up(store)
 
     def issue(self) -> list[statements.StatementView]:
         return [

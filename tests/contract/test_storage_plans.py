@@ -12,8 +12,10 @@ from cloud.services.installing import NewMeter
 from cloud.services.points import Change, NewPoint
 from cloud.services.rollups import roll_up
 from cloud.services.store import Store
+from cloud.storage.migrations import migrate
 from common.clock import to_ms
 from common.registers import Kind, Medium
+from tests.harness.mariadb import MariaDb
 from tests.harness.masterdata import MasterData
 
 LARGE = {"reading", "hourly", "daily"}
@@ -23,29 +25,48 @@ IN_VIEWS = {"h", "p", "n"}
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def asked(mariadb_url: str) -> Iterator[tuple[Store, int, list[tuple[str, object]]]]:
-    """A store of MariaDB with a register of a month of hours, and what the store is asked."""
-    store, data = Store(mariadb_url), MasterData(mariadb_url)
+Asked = tuple[Store, int, list[tuple[str, object]]]
+
+
+@pytest.fixture(scope="session")
+def month(mariadb: MariaDb) -> Iterator[tuple[Store, int]]:
+    """A store of MariaDB with five registers of a month, the last of them at flat-1; nobody changes
+    what is in it."""
+    url = mariadb.create_database("month")
+    migrate(url)
+    store, data = Store(url), MasterData(url)
     device = data.add_device(data.add_gateway(data.add_site()))
     for number in range(5):
         register = data.add_register(device, f"r{number}", interval_s=900)
         start = to_ms(NOW - timedelta(days=30))
         data.add_readings(register, [(start + n * HOUR_MS // 4, n) for n in range(4 * 24 * 30)])
+    data.close()
+    change = Change("ana", to_ms(NOW))
+    wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
+    point = points.create(store, wanted, change)
+    since = to_ms(NOW - timedelta(days=29))
+    installing.install(store, point.id, NewMeter(register), since, change)
     roll_up(store)
     with store._engine.begin() as connection:
         for table in LARGE:
             connection.execute(text(f"ANALYZE TABLE {table}"))
+    yield store, register
+    store.close()
+
+
+@pytest.fixture
+def asked(month: tuple[Store, int]) -> Iterator[Asked]:
+    """That store, a register, and what the store is asked."""
+    store, register = month
     statements: list[tuple[str, object]] = []
 
-    @event.listens_for(store._engine, "before_cursor_execute")
     def note(_c: object, _cursor: object, statement: str, values: object, *_: object) -> None:
         if statement.lstrip("( ").upper().startswith("SELECT"):
             statements.append((statement, values))
 
+    event.listen(store._engine, "before_cursor_execute", note)
     yield store, register, statements
-    data.close()
-    store.close()
+    event.remove(store._engine, "before_cursor_execute", note)
 
 
 def _plans(store: Store, statements: list[tuple[str, object]]) -> Iterator[dict[str, object]]:
@@ -71,16 +92,14 @@ def _found_by_key(store: Store, statements: list[tuple[str, object]]) -> int:
 @pytest.mark.parametrize(
     ("step", "days"), [(Step.HOUR, 30), (Step.DAY, 30), (Step.MONTH, 365), (Step.YEAR, 900)]
 )
-def test_consumption_is_found_by_key(
-    asked: tuple[Store, int, list[tuple[str, object]]], step: Step, days: int
-) -> None:
+def test_consumption_is_found_by_key(asked: Asked, step: Step, days: int) -> None:
     store, register, statements = asked
     assert metering.consumption(store, register, step, NOW - timedelta(days=days), NOW)
     assert _found_by_key(store, statements) >= 3
 
 
 def test_the_completeness_of_a_fleet_is_found_by_key(
-    asked: tuple[Store, int, list[tuple[str, object]]],
+    asked: Asked,
 ) -> None:
     store, _, statements = asked
     day = (NOW - timedelta(days=3)).date()
@@ -90,7 +109,7 @@ def test_the_completeness_of_a_fleet_is_found_by_key(
 
 
 def test_readings_curves_and_newest_values_are_found_by_key(
-    asked: tuple[Store, int, list[tuple[str, object]]],
+    asked: Asked,
 ) -> None:
     store, register, statements = asked
     start, end = to_ms(NOW - timedelta(days=3)), to_ms(NOW)
@@ -101,9 +120,7 @@ def test_readings_curves_and_newest_values_are_found_by_key(
 
 
 @pytest.mark.parametrize("view", ["report_register_hourly", "report_register_daily"])
-def test_a_month_of_a_register_is_found_by_key_through_a_view(
-    asked: tuple[Store, int, list[tuple[str, object]]], view: str
-) -> None:
+def test_a_month_of_a_register_is_found_by_key_through_a_view(asked: Asked, view: str) -> None:
     store, register, statements = asked
     _ask(store, f"SELECT * FROM {view} WHERE register_id = {register}")
     assert _found_by_key(store, statements) == 2
@@ -111,15 +128,9 @@ def test_a_month_of_a_register_is_found_by_key_through_a_view(
 
 @pytest.mark.parametrize(("view", "looks"), [("report_point_hourly", 2), ("report_point_daily", 3)])
 def test_a_month_of_a_metering_point_is_found_by_key_through_a_view(
-    asked: tuple[Store, int, list[tuple[str, object]]], view: str, looks: int
+    asked: Asked, view: str, looks: int
 ) -> None:
-    store, register, statements = asked
-    change = Change("ana", to_ms(NOW))
-    wanted = NewPoint("flat-1", "Flat 1", "mill", Medium.COLD_WATER, Kind.VOLUME)
-    point = points.create(store, wanted, change)
-    start = to_ms(NOW - timedelta(days=29))
-    installing.install(store, point.id, NewMeter(register), start, change)
-    statements.clear()
+    store, _, statements = asked
     _ask(store, f"SELECT * FROM {view} WHERE point = 'flat-1'")
     assert _found_by_key(store, statements) == looks
 
@@ -133,7 +144,7 @@ def _ask(store: Store, query: str) -> None:
 
 
 def test_what_is_asked_of_one_month_is_looked_for_in_its_part_only(
-    asked: tuple[Store, int, list[tuple[str, object]]],
+    asked: Asked,
 ) -> None:
     store, register, statements = asked
     with store.read() as uow:
