@@ -128,9 +128,18 @@ def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
     first = start.astimezone(UTC) - into
     found = [first - timedelta(minutes=first.astimezone(zone).minute)]
     while found[-1] < end:
-        found.append(_hour_after(found[-1], zone))
+        at = found[-1]
+        local, tomorrow = at.astimezone(zone), (at + _DAY).astimezone(zone)
+        if not local.minute and local.utcoffset() == tomorrow.utcoffset():
+            # The clocks are not set in this day: no two times are so near in the zones that are.
+            found += [at + n * _HOUR for n in range(1, min(24, -((at - end) // _HOUR)) + 1)]
+        else:
+            found.append(_hour_after(at, zone))
     shifted_by_half = found[1] <= start  # where the clocks go back by 30 minutes
     return found[1:] if shifted_by_half else found
+
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def _hour_after(at: datetime, zone: ZoneInfo) -> datetime:

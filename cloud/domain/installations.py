@@ -112,9 +112,10 @@ class Chain:
     def _read(self, place: int, index: Index) -> Index:
         """A reading's index; not to be relied on where it is none between start and final index:
         the books or the reading are wrong."""
-        found, end = self._index(place, index), self._ends[place]
-        is_over = end is not None and found.value > end.value
-        return found.doubtful if is_over or found.value < self._starts[place].value else found
+        one = self._all[place]
+        most = index.value if one.final_index is None else one.final_index
+        agrees = one.start_index <= index.value <= most
+        return self._index(place, index if agrees else index.doubtful)
 
     def _index(self, place: int, index: Index) -> Index:
         one = self._all[place]
