@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cloud.cli.export import moment
 from common.clock import SystemClock, to_ms
-from common.errors import NotFound
 
 if TYPE_CHECKING:
     from cloud.services.store import Store
@@ -47,16 +46,13 @@ def run(arguments: Namespace, database_url: str) -> None:
 
     store = Store(database_url)
     try:
-        now_ms = SystemClock().now_ms()
-        found = [g.id for g in gateways.gateways(store, now_ms) if g.key == arguments.gateway]
-        if not found:
-            raise NotFound(f"there is no gateway {arguments.gateway}")
+        gateway_id = gateways.id_of(store, arguments.gateway)
         if arguments.what == "list":
-            _list(store, found[0], arguments)
+            _list(store, gateway_id, arguments)
         elif arguments.what == "show":
-            _show(store, found[0], arguments.id, arguments.raw)
+            _show(store, gateway_id, arguments.id, arguments.raw)
         else:
-            _decode_again(store, found[0], arguments, now_ms)
+            _decode_again(store, gateway_id, arguments, SystemClock().now_ms())
     finally:
         store.close()
 

@@ -3,8 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from cloud.cli.export import moment
-from common.clock import SystemClock, to_ms
-from common.errors import NotFound
+from common.clock import to_ms
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,12 +26,9 @@ def run(arguments: Namespace, database_url: str) -> None:
     since, until = arguments.since, arguments.until
     store = Store(database_url)
     try:
-        now_ms = SystemClock().now_ms()
-        found = [g.id for g in gateways.gateways(store, now_ms) if g.key == arguments.gateway]
-        if not found:
-            raise NotFound(f"there is no gateway {arguments.gateway}")
+        gateway_id = gateways.id_of(store, arguments.gateway)
         start, end = 0 if since is None else to_ms(since), LATEST if until is None else to_ms(until)
-        for one in all_telegrams(store, found[0], arguments.device, start, end):
+        for one in all_telegrams(store, gateway_id, arguments.device, start, end):
             at = one.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             print(at, one.frame)
     finally:

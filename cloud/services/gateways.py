@@ -22,6 +22,15 @@ def gateways(store: Store, now_ms: int) -> list[GatewayView]:
         return gateway_views(uow, now_ms)
 
 
+def id_of(store: Store, key: str) -> int:
+    """The id of the gateway with this key; raises NotFound."""
+    with store.read() as uow:
+        found = uow.gateways.ids([key])
+    if not found:
+        raise NotFound(f"there is no gateway {key[:60]}")
+    return found[key]
+
+
 def gateway(store: Store, gateway_id: int, now_ms: int) -> GatewayView:
     """One gateway; raises NotFound."""
     with store.read() as uow:
