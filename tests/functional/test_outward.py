@@ -206,7 +206,7 @@ async def test_what_is_said_is_retained_and_taken_back_when_it_is_over(
             flat.rename("flat-9")
             wanted = {f"{prefix}/status", other, f"{homes}/flat-9/config"}
             await becomes(lambda: tap.newest().keys() == wanted, "the old topics are cleared")
-        assert tap.newest()[f"{prefix}/status"] == b"offline"
+        await becomes(lambda: tap.newest()[f"{prefix}/status"] == b"offline", "the goodbye")
         flat.rename("flat-8")  # while nobody publishes
         async with running(worker(sqlite_store, mosquitto.settings, prefix).run()):
             wanted = {f"{prefix}/status", f"{prefix}/mill/flat-8", f"{homes}/flat-8/config"}

@@ -168,7 +168,8 @@ async def test_ten_dead_devices_keep_none_of_a_hundred_neighbours_from_being_rea
             assert status.state == ("failing" if status.key in DEAD else "ok"), status
             if status.key in DEAD:
                 assert 1 <= status.failures <= 6, "asked less and less often"
-                assert "nothing came" in status.error
+                # On a busy machine its budget is spent before it is given up.
+                assert any(why in status.error for why in ("nothing came", "not done within"))
         failing = [one.device for one in heard.events if one.code == "device_failing"]
         assert sorted(failing) == sorted(DEAD), "told once for each"
 
