@@ -24,18 +24,11 @@ WHOLE_PROGRAMS = {"functional", "system", "repo"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, what starts whole programs runs one after another, on one of them.
-
-    It begins at once, since it takes longest; the others do the rest meanwhile.
-    """
+    """With several workers, what starts whole programs runs one after another, on one of them."""
+    tests = Path(__file__).parent
     for item in items:
-        if _starts_programs(item):
+        if item.path.relative_to(tests).parts[0] in WHOLE_PROGRAMS:
             item.add_marker(pytest.mark.xdist_group("whole programs"))
-    items.sort(key=_starts_programs, reverse=True)
-
-
-def _starts_programs(item: pytest.Item) -> bool:
-    return item.path.relative_to(Path(__file__).parent).parts[0] in WHOLE_PROGRAMS
 
 
 @pytest.fixture(autouse=True)

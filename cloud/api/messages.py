@@ -10,8 +10,7 @@ from cloud.api.deps import READ, RowId, TheStore
 from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import messages
-from cloud.services.messages import LATEST, MessageView, OpenedView, key_of
-from common.clock import to_ms
+from cloud.services.messages import MessageView, OpenedView, key_of
 
 router = APIRouter(prefix="/gateways/{gateway_id}/messages", tags=["gateways"])
 
@@ -42,11 +41,12 @@ def list_messages(
     end: Annotated[AwareDatetime | None, Query(description="Exclusive")] = None,
 ) -> Slice[MessageView]:
     """What the gateway sent, newest first: batches of its journal, and hellos."""
+    start_ms, end_ms = messages.span_of(start, end)
     found = messages.messages(
         store,
         gateway_id,
-        start_ms=0 if start is None else to_ms(start),
-        end_ms=LATEST if end is None else to_ms(end),
+        start_ms=start_ms,
+        end_ms=end_ms,
         limit=pager.enough,
         after=pager.after(tuple[int, int]),
     )

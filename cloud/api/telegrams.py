@@ -10,15 +10,13 @@ from cloud.api.deps import READ, RowId, TheStore
 from cloud.api.errors import responses
 from cloud.api.paging import Page, Pager, Slice, paged
 from cloud.services import telegrams
-from cloud.services.messages import LATEST
+from cloud.services.messages import span_of
 from cloud.services.telegrams import TelegramView
-from common.clock import to_ms
+from common.ids import KEY
 
 router = APIRouter(prefix="/gateways/{gateway_id}/devices", tags=["gateways"])
 
-DeviceKey = Annotated[
-    str, Path(pattern=r"^[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?$", description="A device's key")
-]
+DeviceKey = Annotated[str, Path(pattern=f"^{KEY.pattern}$", description="A device's key")]
 
 
 @router.get(
@@ -37,12 +35,13 @@ def list_telegrams(
     end: Annotated[AwareDatetime | None, Query(description="Exclusive")] = None,
 ) -> Slice[TelegramView]:
     """What the device answered its gateway, in order of time, where that is kept."""
+    start_ms, end_ms = span_of(start, end)
     found = telegrams.telegrams(
         store,
         gateway_id,
         device_key,
-        start_ms=0 if start is None else to_ms(start),
-        end_ms=LATEST if end is None else to_ms(end),
+        start_ms=start_ms,
+        end_ms=end_ms,
         limit=pager.enough,
         after=pager.after(tuple[int, int, int]),
     )

@@ -2,11 +2,10 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cloud.cli.export import moment
-from common.clock import SystemClock, to_ms
+from common.clock import SystemClock
 
 if TYPE_CHECKING:
     from cloud.services.store import Store
@@ -60,7 +59,7 @@ def run(arguments: Namespace, database_url: str) -> None:
 def _list(store: "Store", gateway_id: int, arguments: Namespace) -> None:
     from cloud.services import messages
 
-    start, end = _span(arguments.start, arguments.end)
+    start, end = messages.span_of(arguments.start, arguments.end)
     for one in messages.messages(
         store, gateway_id, start_ms=start, end_ms=end, limit=max(1, arguments.limit)
     ):
@@ -96,10 +95,11 @@ def _show(store: "Store", gateway_id: int, message_id: str, raw: bool) -> None:
 
 def _decode_again(store: "Store", gateway_id: int, arguments: Namespace, now_ms: int) -> None:
     from cloud.services.decoding import Found, decode_again
+    from cloud.services.messages import span_of
     from cloud.services.points import Change
 
     change = Change(BY, now_ms, arguments.reason) if arguments.store else None
-    start, end = _span(arguments.start, arguments.end)
+    start, end = span_of(arguments.start, arguments.end)
     result = decode_again(store, gateway_id, start, end, change)
     print(
         f"{result.messages:,} messages, {result.unreadable:,} unreadable;"
@@ -108,9 +108,3 @@ def _decode_again(store: "Store", gateway_id: int, arguments: Namespace, now_ms:
     for (device, register), counts in sorted(result.registers.items()):
         told = ", ".join(f"{counts[one]:,} {one}" for one in Found if counts[one])
         print(f"{device}/{register}\t{told}")
-
-
-def _span(start: datetime | None, end: datetime | None) -> tuple[int, int]:
-    from cloud.services.messages import LATEST
-
-    return 0 if start is None else to_ms(start), LATEST if end is None else to_ms(end)

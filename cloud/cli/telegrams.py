@@ -3,7 +3,6 @@
 from argparse import ArgumentParser, Namespace
 
 from cloud.cli.export import moment
-from common.clock import to_ms
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,15 +18,14 @@ def run(arguments: Namespace, database_url: str) -> None:
     """A line for each: its time, and the frame in hex. Raises InMetterError."""
     # Not before: a worker loads this module for its arguments only.
     from cloud.services import gateways
-    from cloud.services.messages import LATEST
+    from cloud.services.messages import span_of
     from cloud.services.store import Store
     from cloud.services.telegrams import all_telegrams
 
-    since, until = arguments.since, arguments.until
     store = Store(database_url)
     try:
         gateway_id = gateways.id_of(store, arguments.gateway)
-        start, end = 0 if since is None else to_ms(since), LATEST if until is None else to_ms(until)
+        start, end = span_of(arguments.since, arguments.until)
         for one in all_telegrams(store, gateway_id, arguments.device, start, end):
             at = one.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             print(at, one.frame)

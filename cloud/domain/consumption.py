@@ -21,6 +21,7 @@ PIECE = 744
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 _SURE = frozenset({Quality.GOOD, Quality.CORRECTED})
 
@@ -132,14 +133,12 @@ def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
         local, tomorrow = at.astimezone(zone), (at + _DAY).astimezone(zone)
         if not local.minute and local.utcoffset() == tomorrow.utcoffset():
             # The clocks are not set in this day: no two times are so near in the zones that are.
-            found += [at + n * _HOUR for n in range(1, min(24, -((at - end) // _HOUR)) + 1)]
+            left = -((at - end) // _HOUR)  # hours, rounded up
+            found += [at + n * _HOUR for n in range(1, min(24, left) + 1)]
         else:
             found.append(_hour_after(at, zone))
     shifted_by_half = found[1] <= start  # where the clocks go back by 30 minutes
     return found[1:] if shifted_by_half else found
-
-
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def _hour_after(at: datetime, zone: ZoneInfo) -> datetime:
@@ -163,9 +162,7 @@ def midnights(step: Step, start: datetime, end: datetime, zone: ZoneInfo) -> lis
 
 _MONTHS = {Step.MONTH: 1, Step.QUARTER: 3, Step.YEAR: 12}
 _LONGEST = {Step.DAY: 1, Step.WEEK: 7, Step.MONTH: 31, Step.QUARTER: 92, Step.YEAR: 366}
-_LENGTH = {Step.HOUR: timedelta(hours=1)} | {
-    step: timedelta(days=days) for step, days in _LONGEST.items()
-}
+_LENGTH = {Step.HOUR: _HOUR} | {step: timedelta(days=days) for step, days in _LONGEST.items()}
 
 
 def _first_day(step: Step, day: date) -> date:

@@ -10,7 +10,7 @@ from cloud.storage.inventory import Numbered
 from cloud.storage.messages import MessageKey, MessageRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common import topics
-from common.clock import to_datetime
+from common.clock import to_datetime, to_ms
 from common.errors import NotFound, Undecodable
 from common.messages.envelope import inflate
 from common.messages.uplink import Readings, Value
@@ -24,6 +24,11 @@ _QUALITIES = {int(one): one.name.lower() for one in Quality}
 
 Names = Mapping[int, Numbered]
 """The registers of a stream by their numbers."""
+
+
+def span_of(start: datetime | None, end: datetime | None) -> tuple[int, int]:
+    """From when to before when (ms); None: it is open there."""
+    return 0 if start is None else to_ms(start), LATEST if end is None else to_ms(end)
 
 
 @dataclass(frozen=True, slots=True)
