@@ -57,4 +57,4 @@ def _check_indexes_only_grow(plant: Plant) -> None:
     for device, points in series.items():
         values = [value for _, value in sorted(points)]
         assert values == sorted(values), f"{device} went back"
-        assert len(values) >= 10
+        assert len(set(values)) > 2, f"{device} was read at its beginning and end only"
