@@ -4,8 +4,11 @@ import asyncio
 import heapq
 import itertools
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
@@ -75,10 +78,9 @@ class ManualClock:
 
 def to_datetime(at_ms: int) -> datetime:
     """The aware UTC time that epoch milliseconds stand for."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+    return _EPOCH + at_ms * _MS
 
 
 def to_ms(at: datetime) -> int:
     """Epoch milliseconds of an aware time; what is finer is cut off."""
-    whole = at.replace(microsecond=0)
-    return round(whole.timestamp()) * 1000 + at.microsecond // 1000
+    return (at - _EPOCH) // _MS

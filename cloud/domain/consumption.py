@@ -62,13 +62,6 @@ class Boundary(NamedTuple):
     before: Index | None
     after: Index | None
 
-    def known_within(self, tolerance: int) -> "Boundary":
-        """The same, not to be relied on where the two are more than ``tolerance`` (ms) apart."""
-        before, after = self.before, self.after
-        if before is None or after is None or after.at - before.at <= tolerance:
-            return self
-        return Boundary(self.at, before.doubtful, after)
-
 
 class Amount(NamedTuple):
     """What was consumed from ``start`` to ``end``, scaled like the index.
@@ -194,42 +187,44 @@ def amounts(marks: Iterable[Boundary], tolerance: int) -> list[Amount]:
     (ms) apart or one is unsure. Where readings begin or end inside a period, what they cover is
     its amount, estimated. An amount is never negative: where the index went back there is none.
     """
-    return [_amount(start, end, tolerance) for start, end in pairwise(marks)]
-
-
-def _amount(start: Boundary, end: Boundary, tolerance: int) -> Amount:
-    first = _index_at(start, tolerance) if start.before else _unsure(start.after)
-    last = _index_at(end, tolerance) if end.after else _unsure(end.before)
-    if first is None or last is None or start.after is None or end.before is None:
-        return Amount(start.at, end.at, None, estimated=False)
-    if first.at >= last.at:
-        return Amount(start.at, end.at, None, estimated=False)
-    if last.value < first.value or _went_back(start) or _went_back(end):
-        return Amount(start.at, end.at, None, estimated=True)
-    return Amount(start.at, end.at, last.value - first.value, not (first.sure and last.sure))
+    return [_amount(start, end) for start, end in pairwise(_told(one, tolerance) for one in marks)]
 
 
 def index_at(mark: Boundary, tolerance: int) -> Index | None:
     """The index at a boundary; where readings are on one side only, the nearest, unsure."""
-    return _index_at(mark, tolerance) or _unsure(mark.before or mark.after)
+    told = _told(mark, tolerance)
+    return told.begun or told.ended
 
 
-def _index_at(mark: Boundary, tolerance: int) -> Index | None:
-    """The index at a boundary that has a reading before; None when none follows."""
-    before, after = mark.before, mark.after
+class _Told(NamedTuple):
+    """The index at a boundary as the period that has ``begun`` there may take it, and the one that
+    has ``ended`` there; they differ where readings are on one side only. ``back``: it went back."""
+
+    at: int
+    begun: Index | None
+    ended: Index | None
+    back: bool
+
+
+def _told(mark: Boundary, tolerance: int) -> _Told:
+    at, before, after = mark
     if before is None or after is None:
-        return None
+        begun, ended = after.doubtful if after else None, before.doubtful if before else None
+        return _Told(at, begun, ended, back=False)
     apart = after.at - before.at
     if apart == 0:
-        return before
-    gained = (after.value - before.value) * (mark.at - before.at) // apart
-    sure = before.sure and after.sure and apart <= tolerance
-    return Index(mark.at, before.value + gained, Quality.GOOD if sure else Quality.ESTIMATED)
+        return _Told(at, before, before, after.value < before.value)
+    gained = (after.value - before.value) * (at - before.at) // apart
+    sure = apart <= tolerance and before.quality in _SURE and after.quality in _SURE
+    index = Index(at, before.value + gained, Quality.GOOD if sure else Quality.ESTIMATED)
+    return _Told(at, index, index, after.value < before.value)
 
 
-def _unsure(index: Index | None) -> Index | None:
-    return index.doubtful if index else None
-
-
-def _went_back(mark: Boundary) -> bool:
-    return bool(mark.before and mark.after and mark.after.value < mark.before.value)
+def _amount(start: _Told, end: _Told) -> Amount:
+    first, last = start.begun, end.ended
+    if first is None or last is None or first.at >= last.at:
+        return Amount(start.at, end.at, None, estimated=False)
+    if last.value < first.value or start.back or end.back:
+        return Amount(start.at, end.at, None, estimated=True)
+    sure = first.quality in _SURE and last.quality in _SURE
+    return Amount(start.at, end.at, last.value - first.value, not sure)

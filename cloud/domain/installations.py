@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from cloud.domain.consumption import Boundary, Index
 from cloud.domain.spans import Span, alone, within
+from common.reading import INT64_MAX, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,43 @@ class Installation:
     rollover: int | None = None
 
 
+class _Link:
+    """An installation as part of its point's index, which stood at ``offset`` when it came."""
+
+    def __init__(self, one: Installation, decimals: int, offset: int) -> None:
+        self.id = one.id
+        self.start_at = one.start_at
+        self.end_at = INT64_MAX if one.end_at is None else one.end_at
+        self._factor = int(one.multiplier.scaleb(decimals - one.decimals))
+        self._shift = offset - one.start_index * self._factor
+        self._least, self._most = one.start_index, one.final_index
+        self.start = Index(one.start_at, offset)
+        self.end = None
+        if one.end_at is not None and one.final_index is not None:
+            self.end = self.index(Index(one.end_at, one.final_index))
+
+    def index(self, read: Index) -> Index:
+        """A reading's index; not to be relied on where it is none between start and final index:
+        the books or the reading are wrong."""
+        at, value, quality = read
+        if value < self._least or (self._most is not None and value > self._most):
+            quality = Quality.ESTIMATED
+        return Index(at, value * self._factor + self._shift, quality)
+
+    def mark(self, found: Boundary, tolerance: int) -> Boundary:
+        """The point's index next to an instant of this installation; ``found``: its register's."""
+        instant, before, after = found
+        known = before is not None and before.at >= self.start_at
+        first = self.index(before) if before and known else self.start
+        if first.at == instant:
+            return Boundary(instant, first, first)
+        # A reading at the very end is of what counts from then on: it may be the same register.
+        last = self.index(after) if after and after.at < self.end_at else self.end
+        if last and last.at - first.at > tolerance:
+            first = first.doubtful
+        return Boundary(instant, first, last)
+
+
 class Chain:
     """The installations of one metering point, in order, that do not overlap.
 
@@ -41,29 +79,24 @@ class Chain:
     """
 
     def __init__(self, installations: Sequence[Installation]) -> None:
-        self._all = sorted(installations, key=lambda one: one.start_at)
-        self.decimals = max((_places(one) for one in self._all), default=0)
-        self._begins = [one.start_at for one in self._all]
-        self._factors = [self._factor(one) for one in self._all]
-        self._offsets: list[int] = []
+        self.decimals = max((_places(one) for one in installations), default=0)
+        self._links: list[_Link] = []
         offset = 0
-        for one, factor in zip(self._all, self._factors, strict=True):
-            self._offsets.append(offset)
-            if one.final_index is not None:
-                offset += (one.final_index - one.start_index) * factor
-        self._starts = [Index(*each) for each in zip(self._begins, self._offsets, strict=True)]
-        self._ends = [self._end(place) for place in range(len(self._all))]
+        for one in sorted(installations, key=lambda one: one.start_at):
+            link = _Link(one, self.decimals, offset)
+            self._links.append(link)
+            offset = link.end.value if link.end else offset
+        self._begins = [link.start_at for link in self._links]
 
     def newest(self, last: Index | None) -> Index | None:
         """The index as it is known now. ``last``: the last reading of the register that is
         installed. None while no meter has been installed."""
-        if not self._all:
+        if not self._links:
             return None
-        place = len(self._all) - 1
-        if end := self._ends[place]:
-            return end
-        counted = last is not None and last.at >= self._all[place].start_at
-        return self._index(place, last) if last and counted else self._starts[place]
+        link = self._links[-1]
+        if link.end:
+            return link.end
+        return link.index(last) if last and last.at >= link.start_at else link.start
 
     def marks(
         self,
@@ -85,51 +118,18 @@ class Chain:
         found: Mapping[int, Mapping[int, Boundary]],
         tolerances: Mapping[int, int],
     ) -> Boundary:
-        place = bisect_right(self._begins, instant) - 1
+        place = bisect_right(self._begins, instant)
         before = after = None
-        if place >= 0:
-            one = self._all[place]
-            if one.end_at is None or instant < one.end_at:
-                inside = self._inside(place, instant, found[one.id][instant])
-                return inside.known_within(tolerances[one.id])
-            before = self._ends[place]
+        if place:
+            link = self._links[place - 1]
+            if instant < link.end_at:
+                return link.mark(found[link.id][instant], tolerances[link.id])
+            before = link.end
         if before and before.at == instant:
             after = before
-        elif place + 1 < len(self._all):
-            after = self._starts[place + 1]
+        elif place < len(self._links):
+            after = self._links[place].start
         return Boundary(instant, before, after)
-
-    def _inside(self, place: int, instant: int, mark: Boundary) -> Boundary:
-        one = self._all[place]
-        before, after = mark.before, mark.after
-        known = before is not None and before.at >= one.start_at
-        first = self._read(place, before) if before and known else self._starts[place]
-        # A reading at the very end is of what counts from then on: it may be the same register.
-        ends = after is None or (one.end_at is not None and after.at >= one.end_at)
-        last = self._read(place, after) if after and not ends else self._ends[place]
-        return Boundary(instant, first, first if first.at == instant else last)
-
-    def _read(self, place: int, index: Index) -> Index:
-        """A reading's index; not to be relied on where it is none between start and final index:
-        the books or the reading are wrong."""
-        one = self._all[place]
-        most = index.value if one.final_index is None else one.final_index
-        agrees = one.start_index <= index.value <= most
-        return self._index(place, index if agrees else index.doubtful)
-
-    def _index(self, place: int, index: Index) -> Index:
-        one = self._all[place]
-        counted = (index.value - one.start_index) * self._factors[place]
-        return Index(index.at, self._offsets[place] + counted, index.quality)
-
-    def _end(self, place: int) -> Index | None:
-        one = self._all[place]
-        if one.end_at is None or one.final_index is None:
-            return None
-        return self._index(place, Index(one.end_at, one.final_index))
-
-    def _factor(self, one: Installation) -> int:
-        return int(one.multiplier.scaleb(self.decimals - one.decimals))
 
 
 def known(one: Installation, spans: Sequence[Span]) -> list[Span]:

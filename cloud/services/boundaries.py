@@ -137,7 +137,7 @@ def _remembered(uow: UnitOfWork, register_id: int, mark: Boundary, kept: Since) 
 
 
 Spans = dict[int, list[Span]]
-"""By register, in order."""
+"""By register, in order of time."""
 
 
 def _hours(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence[int]) -> Spans:
@@ -178,7 +178,10 @@ def _other_hours(uow: UnitOfWork, ids: Collection[int], instants: Sequence[int])
 def _whole_hours(uow: UnitOfWork, ids: Collection[int], instants: Sequence[int]) -> Spans:
     start, end = instants[0], instants[-1]
     changed = _stretches(uow, ids, start, end)
-    found = {(one.register_id, one.at): one for one in uow.rollups.hours(ids, start, end)}
+    hours = uow.rollups.hours(ids, start, end)
+    if not changed:
+        return _by_register(hours)
+    found = {(one.register_id, one.at): one for one in hours}
     for (first, last), some in by_stretch(changed):
         for at in range(first, last, HOUR_MS):
             for id_ in some:

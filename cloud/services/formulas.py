@@ -1,8 +1,10 @@
 """Virtual metering points: what they are made of, and what was consumed by that."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal, localcontext
+
+from msgspec import structs
 
 from cloud.domain.formulas import (
     EXACT,
@@ -117,7 +119,7 @@ def _sum(
         for factor, one in zip(factors, period, strict=True)
         if one.value is not None
     ]
-    return replace(
+    return structs.replace(
         period[0],
         value=None if missing else sum(counted, Decimal(0)),
         estimated=any(one.estimated for one in period),

@@ -3,12 +3,13 @@
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
 import msgspec
+from msgspec import structs
 
 from cloud.domain.billing import Billing, PeriodStep, bounds, check
 from cloud.domain.consumption import Step, boundaries, tolerance_ms
@@ -308,7 +309,7 @@ def _consumption(
     if not gone_round:
         return views
     return [
-        replace(view, value=None, estimated=True)
+        structs.replace(view, value=None, estimated=True)
         if any(to_ms(view.start) < last and first < to_ms(view.end) for first, last in gone_round)
         else view
         for view in views

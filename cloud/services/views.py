@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import Struct
+
 from common.reading import Quality
 from common.registers import Kind, Medium
 
@@ -166,8 +168,7 @@ class MeterView:
     registers: tuple[LatestView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumptionView:
+class ConsumptionView(Struct, frozen=True):
     """Consumption from ``start`` (inclusive) to ``end``: the difference of the index there.
 
     ``value`` is None when there is no reading to tell from; ``estimated`` when the index at a
