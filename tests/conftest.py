@@ -1,5 +1,6 @@
 """Fixtures that several suites share: private servers, and a store on each kind of database."""
 
+import functools
 import logging
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
+from cloud.services import accounts
 from cloud.storage.migrations import migrate
 from cloud.storage.schema import metadata
 from cloud.storage.unit_of_work import Store
@@ -40,6 +42,14 @@ def _logging_as_it_was() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_password_is_hashed_once() -> Iterator[None]:
+    """Most tests that need an account take less time than its password's hash."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "hash_of", functools.cache(accounts.hash_of))
+        yield
 
 
 @pytest.fixture(scope="session")

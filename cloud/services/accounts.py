@@ -102,14 +102,19 @@ def create(store: Store, name: str, password: str, role: Role, now_ms: int) -> A
         raise Permanent(f"an account's name is 1 to {MAX_NAME} printable characters")
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Permanent(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
-    with _hashing:
-        hashed = _passwords.hash(password)
+    hashed = hash_of(password)
     with store.begin() as uow:
         if uow.accounts.is_taken(name):
             raise Permanent(f"there is an account {name!r} already")
         account_id = uow.accounts.add(name, hashed, role.value, now_ms)
     events.info("account %r created as %s", name, role.value)
     return AccountView(account_id, name, role, disabled=False)
+
+
+def hash_of(password: str) -> str:
+    """What is kept of a password (Argon2id). Takes long, as it is meant to."""
+    with _hashing:
+        return _passwords.hash(password)
 
 
 def accounts(store: Store) -> list[AccountView]:

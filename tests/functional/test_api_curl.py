@@ -63,7 +63,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudFiles]:
     store.close()
     limited = files.config.read_text().replace("[web]", "[web]\nrequests_at_once = 300")
     files.config.write_text(limited)
-    with Programs(directory) as programs:
+    with Programs(directory, forked=True) as programs:
         programs.add("web", *files.command("web")).start()
         files.wait_until_ready()
         yield files

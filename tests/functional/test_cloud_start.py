@@ -1,7 +1,6 @@
 """The cloud starts before its database does, as after a power cut in the data centre."""
 
-import signal
-import subprocess
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,47 +8,25 @@ import pytest
 
 from cloud.storage.migrations import migrate
 from tests.harness.cloud import CloudFiles
-from tests.harness.eventually import eventually
 from tests.harness.mariadb import MariaDb
 from tests.harness.mosquitto import Mosquitto
+from tests.harness.processes import Program, Programs
 
 ROLES = ("ingest", "dispatch", "web", "all")
+PATIENCE_S = 60
 SECRET = "not for the log"
 QUOTED = SECRET.replace(" ", "%20")
 
 
-class Start:
-    """One start of a role, over a database of which only the port is sure."""
-
-    def __init__(self, files: CloudFiles, role: str) -> None:
-        files.config.write_text(
-            f'[database]\nurl = "{files.url}"\n[mqtt]\nport = {files.broker}\n'
-            f'[web]\nport = {files.web}\nsessions_dir = "sessions"\n'
-        )
-        self._log = files.directory / f"{role}.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(files.command(role), stdout=log, stderr=log)
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def says(self, words: str) -> None:
-        """Waits until the log has these words, while the process runs."""
-
-        def look() -> bool:
-            return words in self.log or self.process.poll() is not None
-
-        eventually(look, 60, words)
-        assert words in self.log, self.log
-        assert self.process.poll() is None, self.log
-
-    def __enter__(self) -> "Start":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+@contextlib.contextmanager
+def started(files: CloudFiles, role: str) -> Iterator[Program]:
+    """A role that has been started over a database of which only the port is sure."""
+    files.config.write_text(
+        f'[database]\nurl = "{files.url}"\n[mqtt]\nport = {files.broker}\n'
+        f'[web]\nport = {files.web}\nsessions_dir = "sessions"\n'
+    )
+    with Programs(files.directory, forked=True) as programs:
+        yield programs.add(role, *files.command(role)).start()
 
 
 @pytest.fixture
@@ -72,17 +49,17 @@ def test_the_log_says_once_where_the_database_is_and_no_password(
 ) -> None:
     server.kill()
     files.url = files.url.replace("root@", f"root:{QUOTED}@")
-    with Start(files, "ingest") as start:
-        start.says("waits for the database")
-        assert f"127.0.0.1:{server.port}/cloud" in start.log
-        assert SECRET not in start.log
-        assert QUOTED not in start.log
+    with started(files, "ingest") as program:
+        program.wait_for("waits for the database", PATIENCE_S)
+        assert f"127.0.0.1:{server.port}/cloud" in program.log_text()
+        assert SECRET not in program.log_text()
+        assert QUOTED not in program.log_text()
         server.start()
-        assert start.process.wait(60) == 2, start.log
-        assert start.log.count("waits for the database") == 1
-        assert "Access denied" in start.log
-        assert "Traceback" not in start.log
-        assert QUOTED not in start.log
+        assert program.ended(PATIENCE_S) == 2, program.log_text()
+        assert program.log_text().count("waits for the database") == 1
+        assert "Access denied" in program.log_text()
+        assert "Traceback" not in program.log_text()
+        assert QUOTED not in program.log_text()
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -90,23 +67,23 @@ def test_each_role_runs_when_its_database_comes(
     files: CloudFiles, server: MariaDb, role: str
 ) -> None:
     server.kill()
-    with Start(files, role) as start:
-        start.says("waits for the database")
+    with started(files, role) as program:
+        program.wait_for("waits for the database", PATIENCE_S)
         server.start()
-        start.says("the database is there")
-        start.says("running:")
-        start.process.send_signal(signal.SIGTERM)
-        assert start.process.wait(30) == 0
-        assert start.log.count("waits for the database") == 1
+        program.wait_for("the database is there", PATIENCE_S)
+        program.wait_for("running:", PATIENCE_S)
+        program.stop(PATIENCE_S)
+        assert program.exit_code == 0
+        assert program.log_text().count("waits for the database") == 1
 
 
 def test_a_cloud_that_waits_ends_when_it_is_told_to(files: CloudFiles, server: MariaDb) -> None:
     server.kill()
-    with Start(files, "all") as start:
-        start.says("waits for the database")
-        start.process.send_signal(signal.SIGTERM)
-        assert start.process.wait(30) == 0, start.log
-        assert "Traceback" not in start.log
+    with started(files, "all") as program:
+        program.wait_for("waits for the database", PATIENCE_S)
+        program.stop(PATIENCE_S)
+        assert program.exit_code == 0, program.log_text()
+        assert "Traceback" not in program.log_text()
 
 
 @pytest.mark.parametrize(
@@ -122,16 +99,16 @@ def test_what_waiting_does_not_help_ends_at_once(
 ) -> None:
     server.create_database("empty")
     files.url = files.url.replace(*change)
-    with Start(files, "ingest") as start:
-        assert start.process.wait(60) == 2, start.log
-        assert words in start.log
-        assert "waits" not in start.log
-        assert QUOTED not in start.log
-        assert "Traceback" not in start.log
+    with started(files, "ingest") as program:
+        assert program.ended(PATIENCE_S) == 2, program.log_text()
+        assert words in program.log_text()
+        assert "waits" not in program.log_text()
+        assert QUOTED not in program.log_text()
+        assert "Traceback" not in program.log_text()
 
 
 def test_a_folder_that_is_not_there_is_not_waited_for(tmp_path: Path, mosquitto: Mosquitto) -> None:
     files = CloudFiles(tmp_path, f"sqlite:///{tmp_path / 'nowhere' / 'cloud.db'}", mosquitto.port)
-    with Start(files, "ingest") as start:
-        assert start.process.wait(60) == 2, start.log
-        assert "unable to open" in start.log
+    with started(files, "ingest") as program:
+        assert program.ended(PATIENCE_S) == 2, program.log_text()
+        assert "unable to open" in program.log_text()

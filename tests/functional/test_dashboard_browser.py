@@ -3,8 +3,6 @@
 Run as a program, this file serves a dashboard: ``python -m … URL PORT FOLDER``.
 """
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ from common.registers import Kind, Medium
 from deploy.screenshots import ARGUMENTS, CHROMIUM
 from tests.harness.masterdata import MasterData
 from tests.harness.ports import free_port, wait_for_port
+from tests.harness.processes import Programs
 from tests.harness.services import without
 
 PASSWORD = "correct horse"
@@ -73,14 +72,10 @@ def address(site: MasterData, sqlite_url: str, tmp_path: Path) -> Iterator[str]:
         without(CHROMIUM)
     port = free_port()
     command = [sys.executable, "-m", __name__, sqlite_url, str(port), str(tmp_path / "sessions")]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    process = subprocess.Popen(command, env=environment)
-    try:
-        wait_for_port(port, lambda: process.poll() is not None)
+    with Programs(tmp_path, forked=True) as programs:
+        server = programs.add("dashboard", *command).start()
+        wait_for_port(port, lambda: not server.running)
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def scraped(
         return answer.text
 
     command = [sys.executable, "-m", "cloud", "--config", str(config)]
-    with Programs(folder) as programs:
+    with Programs(folder, forked=True) as programs:
         programs.add("ingest", *command, "ingest", "--metrics-port", str(port)).start()
         programs.add("web", *command, "web").start()
         for at in (port, web):

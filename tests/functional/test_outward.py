@@ -257,7 +257,7 @@ def test_a_process_that_dies_leaves_offline_behind(
 ) -> None:
     section = '\n[outward]\nprefix = "outward-d"\nhome_assistant = false\n'
     path = write_config(tmp_path, sqlite_url, mosquitto.port, section)
-    with Tap(mosquitto.port, "outward-d/#") as tap, Programs(tmp_path) as programs:
+    with Tap(mosquitto.port, "outward-d/#") as tap, Programs(tmp_path, forked=True) as programs:
         command = [sys.executable, "-m", "cloud", "--config", str(path), "outward"]
         program = programs.add("outward", *command)
         program.start()

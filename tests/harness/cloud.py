@@ -1,6 +1,5 @@
 """The cloud of a test: its configuration, its commands, an account, and its REST API."""
 
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,11 @@ from typing import Any
 
 import httpx
 
+from cloud.services import accounts
+from cloud.services.store import Store
+from cloud.services.views import Role
+from cloud.storage.migrations import migrate
+from common.clock import SystemClock
 from tests.harness.eventually import eventually
 from tests.harness.ports import free_port
 
@@ -88,9 +92,11 @@ class CloudFiles:
         """The file, the database's structure, an operator's account and a token for it."""
         head = CLOUD.format(url=self.url, broker=self.broker, web=self.web)
         self.config.write_text(head + "\n".join(self.rules))
-        self._run("migrate")
-        self._run("user", "add", USER, "--role", "operator", text=PASSWORD + "\n")
-        self.token = self._run("user", "token", USER).strip()
+        migrate(self.url)
+        store, now_ms = Store(self.url), SystemClock().now_ms()
+        accounts.create(store, USER, PASSWORD, Role.OPERATOR, now_ms)
+        self.token = accounts.create_token(store, USER, "test", now_ms, None)
+        store.close()
 
     def command(self, role: str) -> list[str]:
         """Starts ``role`` in a process of its own."""
@@ -157,15 +163,3 @@ class CloudFiles:
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
-
-    def _run(self, *arguments: str, text: str = "") -> str:
-        done = subprocess.run(
-            [*self.command(arguments[0]), *arguments[1:]],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-        return done.stdout

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from deploy.demo.processes import Child
 from tests.harness.eventually import eventually
+from tests.harness.forked import ForkedChild
 
 
 class Program:
@@ -17,15 +18,18 @@ class Program:
     ``start`` may be called again after ``stop`` or ``kill9``; the log is continued.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, *, forked: bool = False
+    ) -> None:
         self.name = name
         self.command = list(command)
         self.log = log
-        self._child: Child | None = None
+        self._kind = ForkedChild if forked else Child
+        self._child: Child | ForkedChild | None = None
 
     def start(self) -> "Program":
         if not self.running:
-            self._child = Child(self.name, self.command, self.log)
+            self._child = self._kind(self.name, self.command, self.log)
         return self
 
     @property
@@ -76,6 +80,12 @@ class Program:
 
         eventually(written, timeout_s, f"{self.name} writes {text!r}")
 
+    def ended(self, timeout_s: float = 30) -> int:
+        """Its exit code, once it has ended by itself."""
+        eventually(lambda: not self.running, timeout_s, f"{self.name} ends")
+        assert self.exit_code is not None
+        return self.exit_code
+
     def last_words(self, lines: int = 40) -> str:
         """The end of its log, and how it ended."""
         end = "\n".join(self.log_text().splitlines()[-lines:])
@@ -87,16 +97,21 @@ class Program:
 
 
 class Programs:
-    """All programs of a test; a context manager that stops them, the last one first."""
+    """All programs of a test; a context manager that stops them, the last one first.
 
-    def __init__(self, directory: Path) -> None:
+    ``forked``: they are inMetter's, and what their starts take is not looked at.
+    """
+
+    def __init__(self, directory: Path, *, forked: bool = False) -> None:
         self._directory = directory
+        self._forked = forked
         self._all: dict[str, Program] = {}
 
     def add(self, name: str, *command: str) -> Program:
         """Make a program known under ``name``; it is not started yet."""
         assert name not in self._all, f"there is a program {name} already"
-        self._all[name] = Program(name, command, self._directory / f"{name}.log")
+        log = self._directory / f"{name}.log"
+        self._all[name] = Program(name, command, log, forked=self._forked)
         return self._all[name]
 
     def __getitem__(self, name: str) -> Program:

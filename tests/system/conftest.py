@@ -12,7 +12,7 @@ from tests.system import plant as plants
 @pytest.fixture
 def plant(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[plants.Plant]:
     """A whole inMetter, of which broker and database run already."""
-    programs = Programs(tmp_path)
+    programs = Programs(tmp_path, forked=True)
     request.node.stash[PROGRAMS] = programs
     with plants.plant(tmp_path, programs) as made:
         yield made
