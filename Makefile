@@ -10,6 +10,9 @@ GATEWAYS ?= 4
 PYTEST_ARGS ?=
 SOURCES := common edge_agent cloud deploy tests
 
+# Where it is set, every program that a test starts compiles all of inMetter anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-long prove setup services check format bench screenshots requirements clean
 
 help: ## this list

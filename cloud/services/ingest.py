@@ -229,7 +229,7 @@ class Ingest:
             known = streams.get((gateway.id, status.status.stream))
             presence.note_status(gateway, status.status, known)
         presence.note_seen([p for p in parcels if p not in group.refused], gateways)
-        group.issued = apply_rules(uow, group.writer.seen, now_ms)
+        group.issued = apply_rules(uow, group.writer.sightings, now_ms)
 
 
 class _Group:

@@ -15,7 +15,7 @@ from cloud.services.books import StreamBook
 from cloud.services.losses import LossWriter
 from cloud.services.old_streams import DAMAGED, Shelf
 from cloud.services.parcels import BatchParcel, OpenEntry, coming_numbers, open_entry
-from cloud.services.rules import MAX_AGE_MS, Seen
+from cloud.services.rules import Sightings
 from cloud.services.telegrams import telegram_row
 from cloud.storage.events import EventRow
 from cloud.storage.ledger import RejectedRow
@@ -35,8 +35,6 @@ from common.messages.uplink import (
     Telegram,
     Value,
 )
-from common.reading import Quality
-from common.rules import RegisterRef
 
 REJECTED_CODE = "entry-rejected"
 SECOND = "another reading of the same millisecond came first, and stays"
@@ -62,7 +60,7 @@ class JournalWriter:
         self._floor: int | None = None
         self._told_older: set[int] = set()
         self.shelf = Shelf(uow, self._losses, now_ms)
-        self.seen: list[Seen] = []
+        self.sightings = Sightings(uow, now_ms)
         self.telegrams: list[TelegramRow] = []
         self.committed = 0
         self.duplicates = 0
@@ -258,22 +256,8 @@ class JournalWriter:
         at = list(chain.from_iterable(map(repeat, batch.at, batch.n)))
         ids = map(registers.__getitem__, batch.no)
         self._readings += zip(ids, at, batch.value, batch.quality, batch.raw, strict=True)
-        oldest, newest = self._now_ms - MAX_AGE_MS, max(batch.at, default=0)
-        if newest < oldest:
-            return
-        self._ahead.note(book, newest)
-        for no, time, value, quality in zip(batch.no, at, batch.value, batch.quality, strict=True):
-            if time >= oldest and value is not None and quality == Quality.GOOD:
-                register = book.numbers[no]
-                self.seen.append(
-                    Seen(
-                        RegisterRef(book.gateway, register.device, register.register),
-                        register.kind,
-                        register.decimals,
-                        time,
-                        value,
-                    )
-                )
+        self._ahead.note(book, max(batch.at, default=0))
+        self.sightings.note(book.gateway, batch, book.numbers)
 
     def _take_catalog(self, book: StreamBook, entry: OpenEntry, body: Catalog) -> str:
         """Take the registers that can be taken. A number that comes to mean two means none."""

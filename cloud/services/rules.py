@@ -1,39 +1,91 @@
 """Rules: taken from the configuration, evaluated on what was just measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain, repeat
 
 import msgspec
 
 from cloud.services import commands
 from cloud.services.metrics import rules_failed
 from cloud.services.views import RuleView
-from cloud.storage.inventory import RegisterRow
+from cloud.storage.inventory import Numbered, RegisterRow
 from cloud.storage.rules import RuleRow
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common.clock import to_datetime
 from common.errors import NotAllowed, NotFound
 from common.ids import new_command_id
 from common.logs import events
-from common.reading import from_scaled
+from common.messages.batch import Batch
+from common.reading import Quality, from_scaled
 from common.registers import KINDS, Kind
 from common.rules import Firing, RegisterRef, Rule, RuleState, Sighting, evaluate
 
 MAX_AGE_MS = 3_600_000
-"""No rule looks at anything older: it need not be shown to ``apply_rules``."""
+"""No rule looks at anything older: it need not be noted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A good reading of a register, new to the cloud; ``value`` is scaled by ``decimals``."""
+    """A good reading, new to the cloud; ``value`` is scaled by ``decimals``."""
 
-    source: RegisterRef
     kind: str
     decimals: int
     at: int
     value: int
+
+
+class Sightings:
+    """The readings of one transaction that an enabled rule looks at; of others there are too many
+    for an object each."""
+
+    def __init__(self, uow: UnitOfWork, now_ms: int) -> None:
+        self._uow = uow
+        self._oldest = now_ms - MAX_AGE_MS
+        self._of_source: dict[RegisterRef, list[Seen]] = {}
+
+    def note(self, gateway: str, batch: Batch, numbers: Mapping[int, Numbered]) -> None:
+        """Keep what rules look at of a batch, whose ``numbers`` are registers of the gateway."""
+        if max(batch.at, default=0) < self._oldest or not (on := self._watched.get(gateway)):
+            return
+        sources = {
+            no: (source, numbers[no])
+            for no in set(batch.no)
+            if (source := on.get((numbers[no].device, numbers[no].register)))
+        }
+        if not sources:
+            return
+        at = chain.from_iterable(map(repeat, batch.at, batch.n))
+        for no, time, value, quality in zip(batch.no, at, batch.value, batch.quality, strict=True):
+            if no in sources and time >= self._oldest and quality == Quality.GOOD:
+                source, register = sources[no]
+                if value is not None:
+                    seen = Seen(register.kind, register.decimals, time, value)
+                    self._of_source.setdefault(source, []).append(seen)
+
+    def touched(self) -> list[int]:
+        """The ids of the enabled rules of which something was seen, in order."""
+        if not self._of_source:
+            return []
+        return [id_ for id_, source in self._rules if source in self._of_source]
+
+    def of(self, source: RegisterRef) -> list[Seen]:
+        """What was seen of a rule's source."""
+        return self._of_source.get(source, [])
+
+    @cached_property
+    def _rules(self) -> list[tuple[int, RegisterRef]]:
+        return [(id_, _rule(text).source) for id_, text in self._uow.rules.enabled()]
+
+    @cached_property
+    def _watched(self) -> Mapping[str, Mapping[tuple[str, str], RegisterRef]]:
+        """By gateway, then by device and register."""
+        found: dict[str, dict[tuple[str, str], RegisterRef]] = {}
+        for _, one in self._rules:
+            found.setdefault(one.gateway, {})[one.device, one.register] = one
+        return found
 
 
 @lru_cache(maxsize=1024)
@@ -49,23 +101,16 @@ def _text(value: Rule | RuleState) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def apply_rules(uow: UnitOfWork, seen: Sequence[Seen], now_ms: int) -> list[str]:
-    """Evaluate the enabled rules on ``seen``; returns the ids of the commands issued.
+def apply_rules(uow: UnitOfWork, sightings: Sightings, now_ms: int) -> list[str]:
+    """Evaluate the enabled rules on what was seen; returns the ids of the commands issued.
 
     To be called in the transaction that stores the readings, so that a reading is seen once.
     """
-    of_source: dict[RegisterRef, list[Seen]] = {}
-    for one in seen:
-        of_source.setdefault(one.source, []).append(one)
-    if not of_source:
-        return []
-    touched = [id_ for id_, text in uow.rules.enabled() if _rule(text).source in of_source]
-    if not touched:
-        return []
+    touched = sightings.touched()
     issued = []
-    for row in uow.rules.lock(touched):
+    for row in uow.rules.lock(touched) if touched else ():
         if row.enabled:
-            issued += _apply(uow, row, of_source.get(_rule(row.definition).source, []), now_ms)
+            issued += _apply(uow, row, sightings.of(_rule(row.definition).source), now_ms)
     return issued
 
 
