@@ -1,13 +1,15 @@
 """The index at boundaries: from hours and days that are summed up, where those have it all."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby, pairwise, product
 from operator import itemgetter
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from cloud.domain.consumption import (
@@ -136,6 +138,15 @@ def _remembered(uow: UnitOfWork, register_id: int, mark: Boundary, kept: Since) 
     return nearest(mark, uow.rollups.near(register_id, mark.at))
 
 
+Stretch = tuple[int, int]
+"""From when (inclusive) to when."""
+
+REGISTERS = 500
+ROW = 31
+"""Registers, and days of theirs, that are looked at in one statement."""
+
+T = TypeVar("T", bound=Hashable)
+
 Spans = dict[int, list[Span]]
 """By register, in order of time."""
 
@@ -202,14 +213,17 @@ def _days(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence
     }
     found = {(one.register_id, one.at): one for one in uow.rollups.days(ids, start, end)}
     kept = uow.kept.since()
-    for (midnight, next_midnight), some in by_stretch(sorted(changed)):
-        gone = kept.readings > 0 and midnight < kept.readings
-        if gone and (midnight < kept.hours or not is_whole(midnight, next_midnight)):
-            continue
-        look = uow.rollups.hours if gone else uow.rollups.of_readings
-        for id_ in some:
-            found.pop((id_, midnight), None)
-        for id_, hours in _by_register(look(some, midnight, next_midnight)).items():
+    told = ((id_, day) for id_, day in sorted(changed) if _is_told(day, kept))
+    for row, some in by_stretch(_in_rows(told, kept)):
+        look = uow.rollups.of_readings if row[0][0] >= kept.readings else uow.rollups.hours
+        begins = [midnight for midnight, _ in row]
+        for key in product(some, begins):
+            found.pop(key, None)
+        hours_of: dict[tuple[int, int], list[Span]] = defaultdict(list)
+        for hour in look(some, begins[0], row[-1][1]):
+            midnight = begins[bisect_right(begins, hour.at) - 1]
+            hours_of[hour.register_id, midnight].append(hour)
+        for (id_, midnight), hours in hours_of.items():
             tolerance = tolerance_ms(calendars[id_].interval_s)
             found[id_, midnight] = merged(midnight, hours, tolerance)
     days = _by_register(found[key] for key in sorted(found) if start <= key[1] < end)
@@ -217,6 +231,35 @@ def _days(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence
         return days
     # What is no longer kept may have been summed up by days that began at other times.
     return {id_: list(cut(its, instants)) for id_, its in days.items()}
+
+
+def _is_told(day: Stretch, kept: Since) -> bool:
+    """Whether readings of the day are kept, or at least hours that it consists of."""
+    return day[0] >= kept.readings or (day[0] >= kept.hours and is_whole(*day))
+
+
+def _in_rows(
+    days: Iterable[tuple[int, Stretch]], kept: Since
+) -> Iterator[tuple[int, tuple[Stretch, ...]]]:
+    """By register (in order), days that follow each other and that one look tells: they begin whole
+    hours after the first, and readings of all or of none of them are kept."""
+    row: list[Stretch] = []
+    last_id = 0
+    for id_, day in days:
+        joins = (
+            row
+            and (id_, day[0]) == (last_id, row[-1][1])
+            and (day[0] - row[0][0]) % HOUR_MS == 0
+            and (day[0] >= kept.readings) == (row[0][0] >= kept.readings)
+            and len(row) < ROW
+        )
+        if row and not joins:
+            yield last_id, tuple(row)
+            row = []
+        row.append(day)
+        last_id = id_
+    if row:
+        yield last_id, tuple(row)
 
 
 def _by_register(spans: Iterable[Span]) -> Spans:
@@ -227,17 +270,8 @@ def _by_register(spans: Iterable[Span]) -> Spans:
     return found
 
 
-Stretch = tuple[int, int]
-"""From when (inclusive) to when."""
-
-REGISTERS = 500
-"""Registers that are looked at in one statement."""
-
-
-def by_stretch(
-    stretches: Iterable[tuple[int, Stretch]],
-) -> Iterator[tuple[Stretch, Sequence[int]]]:
-    """Each stretch with the registers that have it, REGISTERS at a time."""
+def by_stretch(stretches: Iterable[tuple[int, T]]) -> Iterator[tuple[T, Sequence[int]]]:
+    """Each stretch, or row of days, with the registers that have it, REGISTERS at a time."""
     registers = defaultdict(list)
     for register_id, stretch in stretches:
         registers[stretch].append(register_id)
