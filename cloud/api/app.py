@@ -1,8 +1,10 @@
 """The REST API: ``/api/v1``, and the routes for those who run the program."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 
 from cloud.api import (
     commands,
@@ -97,6 +99,7 @@ def create_api(
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        routes=[*_routes()],
     )
     provide(
         app,
@@ -114,12 +117,19 @@ def create_api(
     app.add_middleware(ETags)
     if rate.per_s:
         app.add_middleware(RateLimit, rate=rate, clock=clock)
+    return app
+
+
+@cache
+def _routes() -> Sequence[BaseRoute]:
+    """They are made once, which takes a quarter of a second, and know of no application."""
     api = APIRouter(
         prefix="/api/v1",
         responses=responses(401, 403, 422, 429, 503),
     )
     for aggregate in AGGREGATES:
         api.include_router(aggregate.router)
-    app.include_router(api)
-    app.include_router(operations.router)
-    return app
+    bare = FastAPI(openapi_url=None)
+    bare.include_router(api)
+    bare.include_router(operations.router)
+    return bare.routes
