@@ -32,6 +32,7 @@ from cloud.services.parcels import (
 )
 from cloud.services.presence import Presence
 from cloud.services.rules import apply_rules
+from cloud.storage.messages import message_numbers
 from cloud.storage.unit_of_work import Store, UnitOfWork
 from common import topics
 from common.errors import Permanent
@@ -90,6 +91,7 @@ class Ingest:
         self._keep_messages = keep_messages
         self._keep_telegrams = keep_telegrams
         self._register_gateways = register_gateways
+        self._message_numbers = message_numbers()
         self._generation = -1
         self._gateways: dict[str, int] = {}
         self._streams: dict[int, StreamMemory] = {}
@@ -221,7 +223,7 @@ class Ingest:
                 group.resume(book.gateway, book.row.stream, book.committed)
         group.writer.write()
         if self._keep_messages:
-            uow.messages.add(group.log.messages)
+            uow.messages.add(group.log.messages, self._message_numbers)
         if self._keep_telegrams:
             uow.telegrams.add(group.writer.telegrams)
         for status in (p for p in parcels if isinstance(p, StatusParcel)):

@@ -1,16 +1,17 @@
 """The log of messages: what gateways sent, as it came."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from cloud.storage.keyset import behind
 from cloud.storage.message_tables import message
 from cloud.storage.tables import gateway
+from cloud.storage.upsert import insert_missing
 
 
 class MessageKey(NamedTuple):
@@ -58,8 +59,12 @@ _SHOWN = (
     message.c.size,
 )
 _RANGE = 2**31
-_numbers = count(secrets.randbelow(_RANGE))
-"""Each process begins elsewhere: what two of them receive in one millisecond has two keys."""
+
+
+def message_numbers() -> Iterator[int]:
+    """For all that one worker writes down. They begin anywhere: what two workers receive in one
+    millisecond has two keys."""
+    return (n % _RANGE for n in count(secrets.randbelow(_RANGE)))
 
 
 class Messages:
@@ -68,14 +73,15 @@ class Messages:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, new: Sequence[NewMessage]) -> None:
-        """Write them down in one statement, or in several of about a megabyte."""
-        if not new:
-            return
+    def add(self, new: Sequence[NewMessage], numbers: Iterator[int]) -> None:
+        """Write them down in one statement, or in several of about a megabyte.
+
+        One that happens on another's key is not: what it brings is not to be refused for that.
+        """
         rows = [
             {
                 "at": one.at,
-                "no": next(_numbers) % _RANGE,
+                "no": next(numbers),
                 "gateway_id": one.gateway_id,
                 "kind": one.kind,
                 "stream": one.stream,
@@ -89,7 +95,7 @@ class Messages:
         ]
         # The driver puts the rows into one statement until it has a megabyte (max_stmt_length),
         # and bytes as hex digits: no message makes one that the server would not take.
-        self._connection.execute(insert(message), rows)
+        insert_missing(self._connection, message, rows)
 
     def of(
         self, gateway_id: int, start: int, end: int, limit: int, after: MessageKey | None = None

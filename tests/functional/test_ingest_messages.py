@@ -89,6 +89,19 @@ def test_megabytes_at_once_need_no_statement_that_the_server_does_not_take(greet
     assert size > 18_000_000
 
 
+def test_two_messages_on_one_key_of_the_log_are_both_taken(
+    greeted: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda _: 5)
+    says = Gateway(now_ms=NOW + 1)
+    for seq in (2, 3):
+        outcome = ingest(greeted, [says.batch(seq, power(BASE + seq, 15))], NOW)
+        assert outcome.publications
+    assert log(greeted)[2:] == [("journal", 2, 2, "stored")]
+    assert len(rows_of(greeted, "SELECT * FROM reading")) == 2
+    assert rows_of(greeted, "SELECT * FROM rejected") == []
+
+
 def test_a_message_that_is_taken_entry_by_entry_is_written_down_once(greeted: Store) -> None:
     too_long = msgspec.Raw(
         encode(power(BASE, 1)).replace(b'"r":[[1,1]]', b'"r":[[1,9223372036854775808]]')

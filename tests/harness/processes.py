@@ -9,7 +9,7 @@ from types import TracebackType
 
 from deploy.demo.processes import Child
 from tests.harness.eventually import eventually
-from tests.harness.forked import ForkedChild
+from tests.harness.forked import PYTHON_M, ForkedChild
 
 
 class Program:
@@ -24,7 +24,7 @@ class Program:
         self.name = name
         self.command = list(command)
         self.log = log
-        self._kind = ForkedChild if forked else Child
+        self._kind = ForkedChild if forked and self.command[:2] == PYTHON_M else Child
         self._child: Child | ForkedChild | None = None
 
     def start(self) -> "Program":
@@ -99,7 +99,7 @@ class Program:
 class Programs:
     """All programs of a test; a context manager that stops them, the last one first.
 
-    ``forked``: they are inMetter's, and what their starts take is not looked at.
+    ``forked``: what the starts of inMetter's own take is not looked at.
     """
 
     def __init__(self, directory: Path, *, forked: bool = False) -> None:

@@ -140,7 +140,9 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(directory: Path, seed: str, gateways: int, turns_s: float) -> Iterator[Fleet]:
+def fleet(
+    directory: Path, seed: str, gateways: int, turns_s: float, *, forked: bool
+) -> Iterator[Fleet]:
     """Servers and links run; nothing else is started yet. The world turns for ``turns_s``."""
     for part in ("broker", "database", "cloud", "logs"):
         (directory / part).mkdir(parents=True)
@@ -155,7 +157,7 @@ def fleet(directory: Path, seed: str, gateways: int, turns_s: float) -> Iterator
         links = {
             f"gw-{n}": enter(Proxy(broker.port, f"{seed}/gw-{n}")) for n in range(1, gateways + 1)
         }
-        programs = enter(Programs(directory / "logs"))
+        programs = enter(Programs(directory / "logs", forked=forked))
         url = f"mysql+pymysql://root@127.0.0.1:{base_link.port}/{DATABASE}"
         yield Fleet(
             directory=directory,

@@ -78,12 +78,15 @@ class Calm:
 
 
 @contextlib.contextmanager
-def storm(directory: Path, seed: str, seconds: float, gateways: int) -> Iterator[Calm]:
-    """Run the storm of ``seed`` in ``directory``, which is made.
+def storm(
+    directory: Path, seed: str, seconds: float, gateways: int, *, forked: bool = False
+) -> Iterator[Calm]:
+    """Run the storm of ``seed`` in ``directory``, which is made; ``forked`` as for ``Programs``.
 
     Raises AssertionError when the fleet does not come to rest.
     """
-    with fleet(directory, seed, gateways, LEAD_S + seconds + TURNS_ON_S + 10) as made:
+    turns_s = LEAD_S + seconds + TURNS_ON_S + 10
+    with fleet(directory, seed, gateways, turns_s, forked=forked) as made:
         keys = list(made.gateways)
         blows = [one for one in plan(seed, seconds, keys) if available(one)]
         with (directory / "storm.log").open("w", buffering=1) as log:

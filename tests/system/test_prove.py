@@ -37,7 +37,7 @@ FALSE = (
 def test_the_books_balance_after_a_storm_and_show_every_breach(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    with storm(tmp_path / "storm", SEED, STORM_S, GATEWAYS) as calm:
+    with storm(tmp_path / "storm", SEED, STORM_S, GATEWAYS, forked=True) as calm:
         request.node.stash[PROGRAMS] = calm.fleet.programs
         books = close_books(calm.fleet)
         assert books.balance, f"{(tmp_path / 'storm' / 'storm.log').read_text()}\n{books.text()}"
