@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from tests.harness.eventually import eventually
 from tests.harness.processes import Programs
 from tests.harness.proxy import Proxy
+from tests.harness.site import SiteFiles
 
 
 @pytest.fixture
@@ -129,6 +131,31 @@ def test_a_killed_program_starts_again_and_goes_on_with_its_log(tmp_path: Path) 
         assert program.running
         assert "up" in dict(programs.report())["log of sleeper"]
     assert not program.running
+
+
+def test_a_forked_program_says_and_ends_as_it_does_by_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cloud", "--config", "nowhere.toml", "web"]
+    alone = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    with Programs(tmp_path, forked=True) as programs:
+        forked = programs.add("forked", *command).start()
+        assert forked.ended() == alone.returncode == 2
+        assert forked.log_text() == alone.stdout + alone.stderr != ""
+        again = programs.add("again", sys.executable, "-m", "edge_agent", "--help").start()
+        assert again.ended() == 0
+        assert "inmetter-edge" in again.log_text()
+
+
+def test_a_forked_program_is_killed_as_it_is_by_itself(tmp_path: Path) -> None:
+    site = SiteFiles(tmp_path / "site", broker=1).write()
+    with Programs(tmp_path, forked=True) as programs:
+        program = programs.add("simulators", *site.simulator_command()).start()
+        program.wait_for("simulated site is up")
+        program.kill9()
+        assert program.exit_code == -signal.SIGKILL
+        program.start()
+        eventually(lambda: program.log_text().count("site is up") == 2, what="the second start")
+        program.stop()
+        assert program.exit_code == 0
 
 
 def test_eventually_tells_what_it_last_saw() -> None:
