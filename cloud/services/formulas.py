@@ -1,6 +1,6 @@
 """Virtual metering points: what they are made of, and what was consumed by that."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
@@ -85,8 +85,9 @@ def parts(uow: UnitOfWork, points: Sequence[PointRow]) -> dict[int, dict[int, Pa
     where it is not virtual."""
     formulas: dict[int, dict[int, Decimal]] = {}
     keys = {point.id: point.key for point in points}
-    asked: Collection[int] = keys.copy()
-    while rows := uow.points.terms(asked):
+    asked = {point.id for point in points if point.virtual}
+    while asked:
+        rows = uow.points.terms(asked)
         for row in rows:
             formulas.setdefault(row.point_id, {})[row.of_point_id] = row.factor
             keys[row.of_point_id] = row.of_key

@@ -213,7 +213,7 @@ def of_site(
     """
     with store.read() as uow:
         rows = uow.points.all(site_id)
-        timezone = uow.points.timezone(site_id)
+        timezone = rows[0].timezone if rows else uow.points.timezone(site_id)
         if timezone is None:
             raise NotFound(f"there is no site {site_id}")
         asked = list(map(to_ms, boundaries(step, start, end, zone_of(timezone))))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
 
 from cloud.domain.installations import Installation
 from cloud.storage.tables import (
@@ -28,7 +28,7 @@ FORMULAS = "formulas"
 
 @dataclass(frozen=True, slots=True)
 class PointRow:
-    """A metering point, and where it is."""
+    """A metering point, and where it is; ``virtual``: it is made of others."""
 
     id: int
     key: str
@@ -38,6 +38,7 @@ class PointRow:
     medium: Medium
     kind: Kind
     parent_id: int | None
+    virtual: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +259,10 @@ class Points:
 
 
 def _points() -> Select[*tuple[Any, ...]]:
-    return select(metering_point, site.c.key.label("site"), site.c.timezone).join(
-        site, site.c.id == metering_point.c.site_id
-    )
+    terms = exists().where(point_term.c.point_id == metering_point.c.id)
+    return select(
+        metering_point, site.c.key.label("site"), site.c.timezone, terms.label("virtual")
+    ).join(site, site.c.id == metering_point.c.site_id)
 
 
 def _point(row: Row[*tuple[Any, ...]]) -> PointRow:
@@ -273,6 +275,7 @@ def _point(row: Row[*tuple[Any, ...]]) -> PointRow:
         Medium(row.medium),
         Kind(row.kind),
         row.parent_id,
+        bool(row.virtual),
     )
 
 
