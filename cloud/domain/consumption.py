@@ -215,7 +215,7 @@ def _told(mark: Boundary, tolerance: int) -> _Told:
     if apart == 0:
         return _Told(at, before, before, after.value < before.value)
     gained = (after.value - before.value) * (at - before.at) // apart
-    sure = apart <= tolerance and before.quality in _SURE and after.quality in _SURE
+    sure = apart <= tolerance and before.sure and after.sure
     index = Index(at, before.value + gained, Quality.GOOD if sure else Quality.ESTIMATED)
     return _Told(at, index, index, after.value < before.value)
 
@@ -226,5 +226,4 @@ def _amount(start: _Told, end: _Told) -> Amount:
         return Amount(start.at, end.at, None, estimated=False)
     if last.value < first.value or start.back or end.back:
         return Amount(start.at, end.at, None, estimated=True)
-    sure = first.quality in _SURE and last.quality in _SURE
-    return Amount(start.at, end.at, last.value - first.value, not sure)
+    return Amount(start.at, end.at, last.value - first.value, not (first.sure and last.sure))

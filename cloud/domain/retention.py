@@ -56,6 +56,14 @@ class Since(NamedTuple):
         less than there was."""
         return self.readings + FROZEN_MS if self.readings else 0
 
+    def has_readings(self, at: int) -> bool:
+        """Whether readings of this time are kept."""
+        return not self.readings or at >= self.readings
+
+    def has_hours(self, at: int) -> bool:
+        """Whether hours of this time are kept."""
+        return not self.hours or at >= self.hours
+
     def waiting_for(self, mark: int | None) -> "Since":
         """The same, without anything that an hour needs which is not summed up: the first of those
         begins at ``mark``."""

@@ -131,13 +131,11 @@ def marks(instants: Iterable[int], spans: Sequence[Span]) -> list[Boundary]:
     begins before an instant and ends after it.
     """
     begins = [one.at for one in spans]
-    firsts = [Index(one.first_at, one.first_value, one.first_quality) for one in spans]
-    lasts = [Index(one.last_at, one.last_value, one.last_quality) for one in spans]
     found = []
     for instant in instants:
         place = bisect_left(begins, instant)
-        before = lasts[place - 1] if place else None
-        after = firsts[place] if place < len(spans) else None
+        before = spans[place - 1].last if place else None
+        after = spans[place].first if place < len(spans) else None
         if after and after.at == instant:
             before = after
         found.append(Boundary(instant, before, after))
@@ -161,7 +159,9 @@ def unmeasured(bounds: Sequence[int], spans: Sequence[Span], tolerance: int) -> 
             totals[place] += min(end, bounds[place + 1]) - max(start, bounds[place])
             place += 1
     for span in spans:
-        place = bisect_right(bounds, span.at) - 1 if span.gap_ms else -1
+        if not span.gap_ms:
+            continue
+        place = bisect_right(bounds, span.at) - 1
         if 0 <= place < len(totals):
             totals[place] += span.gap_ms
     return totals

@@ -213,9 +213,9 @@ def _days(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence
     }
     found = {(one.register_id, one.at): one for one in uow.rollups.days(ids, start, end)}
     kept = uow.kept.since()
-    told = ((id_, day) for id_, day in sorted(changed) if _is_told(day, kept))
+    told = ((id_, day) for id_, day in sorted(changed) if is_told(day, kept))
     for row, some in by_stretch(_in_rows(told, kept)):
-        look = uow.rollups.of_readings if row[0][0] >= kept.readings else uow.rollups.hours
+        look = uow.rollups.of_readings if kept.has_readings(row[0][0]) else uow.rollups.hours
         begins = [midnight for midnight, _ in row]
         for key in product(some, begins):
             found.pop(key, None)
@@ -233,9 +233,9 @@ def _days(uow: UnitOfWork, calendars: Mapping[int, Calendar], instants: Sequence
     return {id_: list(cut(its, instants)) for id_, its in days.items()}
 
 
-def _is_told(day: Stretch, kept: Since) -> bool:
+def is_told(day: Stretch, kept: Since) -> bool:
     """Whether readings of the day are kept, or at least hours that it consists of."""
-    return day[0] >= kept.readings or (day[0] >= kept.hours and is_whole(*day))
+    return kept.has_readings(day[0]) or (kept.has_hours(day[0]) and is_whole(*day))
 
 
 def _in_rows(
@@ -250,7 +250,7 @@ def _in_rows(
             row
             and (id_, day[0]) == (last_id, row[-1][1])
             and (day[0] - row[0][0]) % HOUR_MS == 0
-            and (day[0] >= kept.readings) == (row[0][0] >= kept.readings)
+            and kept.has_readings(day[0]) == kept.has_readings(row[0][0])
             and len(row) < ROW
         )
         if row and not joins:

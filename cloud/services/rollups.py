@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 from cloud.domain.consumption import tolerance_ms
 from cloud.domain.entries import EARLIEST_MS
 from cloud.domain.spans import Span, merged, stretches
-from cloud.services.boundaries import Stretch, by_stretch, days_of, is_whole
+from cloud.services.boundaries import Stretch, by_stretch, days_of, is_told, is_whole
 from cloud.storage.rollups import Calendar, Mark, Marked
 from cloud.storage.unit_of_work import Store, UnitOfWork
 
@@ -53,8 +53,7 @@ def _roll_up(uow: UnitOfWork, after: Marked) -> list[Mark]:
     for (start, end), ids in by_stretch(_hours(changed)):
         uow.rollups.sum_up_hours(ids, start, end)
     for (start, end), ids in by_stretch(_days(known, calendars)):
-        since = kept.hours if is_whole(start, end) else kept.readings
-        if not since or start >= since:
+        if is_told((start, end), kept):
             days = list(_sum_up(uow, ids, start, end, calendars))
             uow.rollups.save_days(ids, start, days)
     uow.rollups.remove_marks(marks)
