@@ -30,8 +30,9 @@ from edge_agent.store.tail import Added
 INTERVAL_S = 2
 TIMEOUT_S = 0.1
 BUDGET_S = 0.8
+TIGHT_S = 0.7
 FITTING = 2
-"""So many tries fit into a budget of 0.7 s: a try may take TIMEOUT_S and 0.2 s besides."""
+"""So many tries are begun within a budget of TIGHT_S."""
 
 DEAD = {"bus-0-3", "bus-0-11", "bus-0-20", "bus-1-1", "bus-1-2", "bus-1-3"} | {
     "bus-2-14",
@@ -80,17 +81,20 @@ class Water:
         return 1000
 
 
-def slave(number: int) -> Slave:
+def identified(number: int) -> tuple[Identity, VolumeRecords]:
     identification = f"{number:08}"
-    identity = Identity(identification, "INM", 1, 7)
-    return Slave(number, identity, VolumeRecords(Water(), identification))
+    return Identity(identification, "INM", 1, 7), VolumeRecords(Water(), identification)
+
+
+def slave(number: int) -> Slave:
+    return Slave(number, *identified(number))
 
 
 class Dead(Slave):
     """Hears, and says nothing. ``asked``: when (ms)."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(number, Identity(f"{number:08}", "INM", 1, 7), VolumeRecords(Water(), "0"))
+        super().__init__(number, *identified(number))
         self.asked: list[int] = []
 
     def answer(self, frame: link.Frame, at_ms: int) -> bytes:
@@ -200,7 +204,7 @@ async def test_a_dead_device_delays_its_neighbours_by_no_more_than_its_budget(
     tmp_path: Path,
 ) -> None:
     dead = {"bus-0-2": Dead(2)}
-    async with running(tmp_path, (3,), dead, interval_s=1, budget_s=0.7) as (app, heard):
+    async with running(tmp_path, (3,), dead, interval_s=1, budget_s=TIGHT_S) as (app, heard):
         await heard.until(lambda: len(heard.reads["bus-0-3"]) >= 4)
         # All are asked at once at the start: one after another, the dead one with its repeats.
         start_s = (heard.reads["bus-0-3"][0] - heard.reads["bus-0-1"][0]) / 1000
@@ -270,7 +274,7 @@ async def test_a_dead_modbus_unit_costs_its_neighbours_no_more_than_its_budget(
     port = server.sockets[0].getsockname()[1]
     text = HEAD + LINE.format(line="lan", port=port, timeout_s=TIMEOUT_S)
     for unit in (1, 2, 3):
-        device = DEVICE.format(line="lan", number=unit, interval_s=1, budget_s=0.7)
+        device = DEVICE.format(line="lan", number=unit, interval_s=1, budget_s=TIGHT_S)
         device = device.replace("address", "unit").replace('"mbus"', '"modbus"')
         text += device.replace("mbus_water", "eastron_sdm120")
     async with server, agent(tmp_path, text) as (app, heard):

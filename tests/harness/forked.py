@@ -26,11 +26,12 @@ class ForkedChild:
     """As ``deploy.demo.processes.Child``, for a ``command`` that begins with PYTHON_M."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
-        self.name = name
-        assert list(command[:2]) == PYTHON_M, command
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         self._process = _context.Process(
-            target=_become, args=(command[2], command[3:], log, environment), daemon=True
+            target=_become,
+            name=name,
+            args=(command[2], command[3:], log, environment),
+            daemon=True,
         )
         self._process.start()
 
